@@ -1,0 +1,119 @@
+import * as v from "valibot";
+import {
+  folderProblem,
+  isHost,
+  isLogin,
+  isRemoteCommand,
+  parseDuration,
+  parseSize,
+} from "./values.ts";
+
+/** The schema of an agent's config, `/etc/plasma-agent.json`. */
+
+const text = (expected: string) => v.pipe(v.string(expected), v.nonEmpty(expected));
+
+const check = (expected: string, isGood: (text: string) => boolean) =>
+  v.pipe(v.string(expected), v.check(isGood, expected));
+
+const wholeNumber = (from: number, to: number) => {
+  const expected = `a whole number from ${from} to ${to}`;
+  return v.pipe(
+    v.number(expected),
+    v.integer(expected),
+    v.minValue(from, expected),
+    v.maxValue(to, expected),
+  );
+};
+
+const duration = v.pipe(
+  v.string('a duration such as "90s", "1m" or "2h"'),
+  v.check(
+    (text) => parseDuration(text) !== undefined,
+    'a duration such as "90s", "1m" or "2h"',
+  ),
+  v.transform((text) => parseDuration(text)!),
+);
+
+const size = v.pipe(
+  v.string('a size such as "512K" or "20M" (bytes per second)'),
+  v.check(
+    (text) => parseSize(text) !== undefined,
+    'a size such as "512K" or "20M" (bytes per second)',
+  ),
+  v.transform((text) => parseSize(text)!),
+);
+
+const absolutePath = check(
+  "an absolute path",
+  (path) => path.startsWith("/") && !path.includes("\0") && !path.split("/").includes(".."),
+);
+
+/** A path that is handed to ssh inside an option, where quotes and percent signs have a meaning. */
+const sshPath = check(
+  "an absolute path without quotes, backslashes, percent signs and control characters",
+  // deno-lint-ignore no-control-regex
+  (path) => path.startsWith("/") && !/[\x00-\x1f\x7f"'\\%$]/.test(path),
+);
+
+const storageFolder = v.pipe(
+  v.string("the path of a folder on the storage host"),
+  v.check(
+    (path) => folderProblem(path) === undefined,
+    'a path without ".." and control characters',
+  ),
+  v.check((path) => !path.startsWith("-"), "a path without a leading dash"),
+);
+
+const commands = v.array(text("a command for /bin/sh"), "a list of commands for /bin/sh");
+
+export const strategyNames = ["tar", "noop"] as const;
+
+const options = v.optional(v.object({}, "an object with the options of the strategy"), {});
+
+const ssh = v.object({
+  host: check("a host name, ssh alias or IP address", isHost),
+  login: v.optional(check("the name of a login on the storage host", isLogin)),
+  port: v.optional(wholeNumber(1, 65535)),
+  identityFile: v.optional(sshPath),
+  knownHostsFile: v.optional(sshPath),
+  command: v.optional(
+    check(
+      "the program plasma on the storage host: a bare name or an absolute path",
+      isRemoteCommand,
+    ),
+    "plasma",
+  ),
+}, "an object with host and login");
+
+export const agentSchema = v.object({
+  folders: v.array(absolutePath, "a list of folders"),
+  tempfile: v.optional(absolutePath),
+  strategy: v.picklist(strategyNames, `one of ${strategyNames.join(", ")}`),
+  options,
+  ssh: v.optional(ssh),
+  remoteFolder: storageFolder,
+  exclude: v.optional(v.array(text("a pattern for tar --exclude"), "a list of patterns"), []),
+  excludeCaches: v.optional(v.boolean("true or false"), false),
+  bandwidthLimit: v.optional(size),
+  retries: v.optional(wholeNumber(0, 100), 0),
+  retryDelay: v.optional(duration, "1m"),
+  executeBefore: v.optional(commands, []),
+  executeAfterSnapshot: v.optional(commands, []),
+  executeAfter: v.optional(commands, []),
+  executeOnFailure: v.optional(commands, []),
+  executeAlways: v.optional(commands, []),
+  hookTimeout: v.optional(duration, "1h"),
+}, "an object { ... }");
+
+/** An agent's config with its defaults filled in; durations in seconds, sizes in bytes. */
+export type AgentConfig = v.InferOutput<typeof agentSchema>;
+
+/** How a storage host is reached. */
+export type SshSettings = v.InferOutput<typeof ssh>;
+
+/** The places of the config, the first that exists is taken. */
+export const agentConfigPlaces = [
+  "/etc/plasma-agent.jsonc",
+  "/etc/plasma-agent.json",
+  "/etc/plasma-agent.conf",
+] as const;

@@ -1,0 +1,176 @@
+// @ts-types="../types/jsonc.d.ts"
+import { parse } from "@std/jsonc";
+// @ts-types="../types/text.d.ts"
+import { closestString, levenshteinDistance } from "@std/text";
+import * as v from "valibot";
+import { errorCode, PlasmaError, reasonOf, UsageError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+
+/** Every fault of a config file, each in one line with file, key path and what was expected. */
+export class ConfigError extends PlasmaError {
+  override readonly name = "ConfigError";
+
+  constructor(readonly file: string, readonly faults: readonly string[]) {
+    const more = faults.length > 1 ? ` (and ${faults.length - 1} more, see above)` : "";
+    super("config", `${file}: ${faults[0]}${more}`, {
+      status: ExitStatus.Usage,
+      code: "config",
+      remedy: "nothing was run",
+    });
+  }
+}
+
+/** No config file may be larger than this many bytes. */
+const maximumSize = 1 << 20;
+
+/**
+ * Read a JSON file with comments and trailing commas and check it against a schema.
+ *
+ * @throws {ConfigError} all faults at once, if the file cannot be parsed or does not fit the schema
+ * @throws {UsageError} if the file cannot be read
+ */
+export async function loadConfig<T>(
+  file: string,
+  schema: v.GenericSchema<unknown, T>,
+): Promise<T> {
+  return parseConfig(file, await readBytes(file), schema);
+}
+
+/** As {@link loadConfig}, from the bytes of a file; `file` is only for the messages. */
+export function parseConfig<T>(
+  file: string,
+  bytes: Uint8Array,
+  schema: v.GenericSchema<unknown, T>,
+): T {
+  return checkConfig(file, parseJsonc(file, decode(file, bytes)), schema);
+}
+
+/** As {@link loadConfig}, from a value that was put together elsewhere. */
+export function checkConfig<T>(
+  file: string,
+  value: unknown,
+  schema: v.GenericSchema<unknown, T>,
+): T {
+  const result = v.safeParse(schema, value);
+  const faults = [
+    ...unknownKeys(schema, value, ""),
+    ...(result.issues ?? []).map(describeIssue),
+  ];
+  if (faults.length > 0 || !result.success) throw new ConfigError(file, faults);
+  return result.output;
+}
+
+async function readBytes(file: string): Promise<Uint8Array> {
+  try {
+    const { isFile, size } = await Deno.stat(file);
+    if (!isFile) throw new UsageError("config", `${file} is not a regular file`);
+    if (size > maximumSize) {
+      throw new UsageError("config", `${file} has ${size} bytes, which is too large for a config`);
+    }
+    return await Deno.readFile(file);
+  } catch (error) {
+    if (error instanceof PlasmaError) throw error;
+    const remedy = errorCode(error) === "EACCES" ? "run as a user who may read it" : undefined;
+    throw new UsageError("config", `cannot read ${file}: ${reasonOf(error)}`, remedy);
+  }
+}
+
+function decode(file: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    const sound = new TextDecoder("utf-8").decode(bytes).split("\ufffd")[0]!;
+    throw new ConfigError(file, [`${position(sound, sound.length)}: not valid UTF-8`]);
+  }
+}
+
+function parseJsonc(file: string, text: string): unknown {
+  if (text.trim() === "") throw new ConfigError(file, ["line 1, column 1: the file is empty"]);
+  const nul = text.indexOf("\0");
+  if (nul >= 0) throw new ConfigError(file, [`${position(text, nul)}: a NUL character`]);
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const offset = /at position (\d+)/.exec(error.message)?.[1];
+    const where = position(text, offset === undefined ? text.length : Number(offset));
+    throw new ConfigError(file, [`${where}: ${describeSyntax(error.message)}`]);
+  }
+}
+
+function describeSyntax(message: string): string {
+  const token = /unexpected token "([^]*)" in JSONC/i.exec(message)?.[1];
+  if (token !== undefined) return `unexpected ${JSON.stringify(token)}`;
+  return "unexpected end of the file";
+}
+
+function position(text: string, offset: number): string {
+  const before = text.slice(0, offset).split("\n");
+  return `line ${before.length}, column ${before.at(-1)!.length + 1}`;
+}
+
+/** The keys that no schema knows, each with the nearest known one. */
+function unknownKeys(schema: v.GenericSchema, value: unknown, path: string): string[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+  const entries = entriesOf(schema);
+  if (entries === undefined) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const known = Object.hasOwn(entries, key) ? entries[key] : undefined;
+    const here = path === "" ? key : `${path}.${key}`;
+    if (known !== undefined) return unknownKeys(known, inner, here);
+    const names = Object.keys(entries);
+    const nearest = closestString(key, names);
+    const hint = isNear(key, nearest)
+      ? `did you mean "${nearest}"?`
+      : `known here: ${names.join(", ")}`;
+    return [`${here}: unknown key; ${hint}`];
+  });
+}
+
+/** Look through optional() and union() at the entries of the object schema inside. */
+function entriesOf(schema: object): Record<string, v.GenericSchema> | undefined {
+  if ("entries" in schema) return schema.entries as Record<string, v.GenericSchema>;
+  if ("wrapped" in schema) return entriesOf(schema.wrapped as object);
+  if ("options" in schema && Array.isArray(schema.options)) {
+    const variants = schema.options.map(entriesOf).filter((entries) => entries !== undefined);
+    return variants.length === 0 ? undefined : Object.assign({}, ...variants);
+  }
+  if ("pipe" in schema && Array.isArray(schema.pipe)) {
+    const [inner] = schema.pipe;
+    return inner === schema ? undefined : entriesOf(inner);
+  }
+  return undefined;
+}
+
+/** True if one word could be a misspelling of the other. */
+export function isNear(word: string, candidate: string): boolean {
+  const [a, b] = [word.toLowerCase(), candidate.toLowerCase()];
+  if (a === b || (a.length > 2 && (b.startsWith(a) || a.startsWith(b)))) return true;
+  const limit = Math.max(1, Math.floor(Math.min(a.length, b.length) / 3));
+  return levenshteinDistance(a, b) <= limit;
+}
+
+function describeIssue(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue);
+  const where = path === null ? "" : `${path}: `;
+  if (issue.received === "undefined") return `${where}missing`;
+  return `${where}expected ${expectedOf(issue)}, got ${shorten(issue.input)}`;
+}
+
+/** Schemas carry "expected ..." as their message; valibot's own types are named as they are. */
+function expectedOf(issue: v.BaseIssue<unknown>): string {
+  if (!issue.message.startsWith("Invalid ")) return issue.message;
+  switch (issue.expected) {
+    case "Object":
+      return "an object { ... }";
+    case "Array":
+      return "a list [ ... ]";
+    default:
+      return issue.expected ?? "another value";
+  }
+}
+
+function shorten(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
