@@ -1,0 +1,80 @@
+import fs from "node:fs";
+import { isNotFound } from "../errors.ts";
+
+/**
+ * Files and folders that survive a power cut, and that only their owner can read whatever the
+ * umask is. A failed fsync is final: the kernel may have dropped the data and marked it clean, so
+ * that a second try would succeed without having written it (fsync(2)); callers discard the file.
+ */
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = fs.constants;
+
+/** Create a file that does not exist yet, mode 0600, and open it for reading and writing. */
+export function createPrivate(path: string): number {
+  const file = fs.openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, 0o600);
+  fs.fchmodSync(file, 0o600);
+  return file;
+}
+
+/** Open a file for locking, and create it with mode 0600 if it does not exist. */
+export function openPrivate(path: string): number {
+  const file = fs.openSync(path, O_CREAT | O_NOFOLLOW | O_RDWR, 0o600);
+  fs.fchmodSync(file, 0o600);
+  return file;
+}
+
+/** Write a new file and bring it to the disk. Throws EEXIST if there is one. */
+export function writeDurably(path: string, text: string): void {
+  const file = createPrivate(path);
+  try {
+    const bytes = new TextEncoder().encode(text);
+    let offset = 0;
+    while (offset < bytes.length) {
+      offset += fs.writeSync(file, bytes, offset, bytes.length - offset);
+    }
+    fs.fsyncSync(file);
+  } catch (error) {
+    fs.closeSync(file);
+    removeIfPresent(path);
+    throw error;
+  }
+  fs.closeSync(file);
+}
+
+/** Bring a folder's entries to the disk. */
+export function syncFolder(path: string): void {
+  const folder = fs.openSync(path, "r");
+  try {
+    fs.fsyncSync(folder);
+  } finally {
+    fs.closeSync(folder);
+  }
+}
+
+/**
+ * Create a folder with mode 0700 if it does not exist.
+ *
+ * @returns true if it was created
+ * @throws if the path exists and is not a folder, or is a symbolic link
+ */
+export function makePrivateFolder(path: string): boolean {
+  try {
+    fs.mkdirSync(path, { mode: 0o700 });
+    fs.chmodSync(path, 0o700);
+    return true;
+  } catch (error) {
+    if (Deno.lstatSync(path).isDirectory) return false;
+    throw error;
+  }
+}
+
+/** Remove a file; false if there was none. */
+export function removeIfPresent(path: string): boolean {
+  try {
+    Deno.removeSync(path);
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,156 @@
+import { PlasmaError } from "../errors.ts";
+import { run } from "./process.ts";
+
+/** One mounted filesystem, a line of /proc/self/mountinfo; see proc_pid_mountinfo(5). */
+export interface Mount {
+  readonly id: number;
+  readonly parent: number;
+  /** "major:minor" of the filesystem. */
+  readonly device: string;
+  /** What of the filesystem is mounted here: "/" or the path of a folder in it. */
+  readonly root: string;
+  /** Where it is mounted. */
+  readonly path: string;
+  /** The type of the filesystem, "ext4", "fuse.sshfs" ... */
+  readonly type: string;
+  readonly source: string;
+  /** Options of the filesystem, "rw,subvolid=256,subvol=/@" ... */
+  readonly options: string;
+}
+
+/** The mounts that can be reached by their path, in the order in which they were made. */
+export async function readMounts(): Promise<Mount[]> {
+  // Deno keeps /proc from programs that may not do everything; cat(1) is in our own namespace too.
+  const { exit, stdout, messages } = await run({ program: "cat", args: ["/proc/self/mountinfo"] });
+  if (exit.code !== 0) {
+    throw new PlasmaError("source", `cannot read /proc/self/mountinfo: ${messages.tail}`);
+  }
+  return visibleMounts(parseMountinfo(new TextDecoder().decode(stdout)));
+}
+
+/** Parse the text of /proc/self/mountinfo. */
+export function parseMountinfo(text: string): Mount[] {
+  return text.split("\n").flatMap((line) => {
+    const [left, right] = line.split(" - ");
+    const [id, parent, device, root, path] = left!.split(" ");
+    const [type, source, options] = right?.split(" ") ?? [];
+    if (path === undefined || type === undefined) return [];
+    return [{
+      id: Number(id),
+      parent: Number(parent),
+      device: device!,
+      root: unescape(root!),
+      path: unescape(path),
+      type,
+      source: unescape(source ?? ""),
+      options: options ?? "",
+    }];
+  });
+}
+
+/** Spaces, tabs, newlines and backslashes are written in octal. */
+function unescape(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
+}
+
+/**
+ * Leave out the mounts that a later mount hides: one stacked on it (its child at the same path), or
+ * one above it (a sibling whose path is a prefix: had it been there before, it were the parent).
+ */
+export function visibleMounts(mounts: readonly Mount[]): Mount[] {
+  const byParent = Map.groupBy(mounts, (mount) => mount.parent);
+  const byId = new Map(mounts.map((mount) => [mount.id, mount]));
+  const hidden = new Map<number, boolean>();
+  const isHidden = (mount: Mount): boolean => {
+    const known = hidden.get(mount.id);
+    if (known !== undefined) return known;
+    hidden.set(mount.id, false);
+    const parent = byId.get(mount.parent);
+    const answer =
+      (byParent.get(mount.id) ?? []).some((child) =>
+        child.id !== mount.id && child.path === mount.path
+      ) ||
+      (byParent.get(mount.parent) ?? []).some((sibling) =>
+        sibling.path !== mount.path && isWithin(mount.path, sibling.path)
+      ) ||
+      (parent !== undefined && parent !== mount && parent.path !== mount.path && isHidden(parent));
+    hidden.set(mount.id, answer);
+    return answer;
+  };
+  return mounts.filter((mount) => !isHidden(mount));
+}
+
+/** True if a path is a folder or lies below it. */
+export function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder === "/" ? "/" : `${folder}/`);
+}
+
+/** The mount that a path lies on: the deepest one. */
+export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
+  return mounts.filter((mount) => isWithin(path, mount.path))
+    .reduce<Mount | undefined>(
+      (best, mount) => best === undefined || mount.path.length >= best.path.length ? mount : best,
+      undefined,
+    );
+}
+
+/** The mounts below a folder, the folder itself excepted. */
+export function mountsBelow(folder: string, mounts: readonly Mount[]): Mount[] {
+  return mounts.filter((mount) => mount.path !== folder && isWithin(mount.path, folder));
+}
+
+const pseudoTypes: ReadonlySet<string> = new Set([
+  "autofs",
+  "binfmt_misc",
+  "bpf",
+  "cgroup",
+  "cgroup2",
+  "configfs",
+  "debugfs",
+  "devpts",
+  "devtmpfs",
+  "efivarfs",
+  "fuse.gvfsd-fuse",
+  "fuse.lxcfs",
+  "fuse.portal",
+  "fusectl",
+  "hugetlbfs",
+  "mqueue",
+  "nsfs",
+  "proc",
+  "pstore",
+  "rpc_pipefs",
+  "securityfs",
+  "selinuxfs",
+  "sysfs",
+  "tracefs",
+]);
+
+const networkTypes: ReadonlySet<string> = new Set([
+  "9p",
+  "afs",
+  "ceph",
+  "cifs",
+  "davfs",
+  "fuse.ceph",
+  "fuse.curlftpfs",
+  "fuse.davfs2",
+  "fuse.glusterfs",
+  "fuse.rclone",
+  "fuse.s3fs",
+  "fuse.sshfs",
+  "glusterfs",
+  "lustre",
+  "ncpfs",
+  "nfs",
+  "nfs4",
+  "orangefs",
+  "smb3",
+  "smbfs",
+]);
+
+/** True for filesystems that show the kernel's state and hold no files of anybody. */
+export const isPseudo = (mount: Mount) => pseudoTypes.has(mount.type);
+
+/** True for filesystems whose files lie on another machine. */
+export const isNetwork = (mount: Mount) => networkTypes.has(mount.type);

@@ -1,0 +1,247 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { errorCode, PlasmaError } from "../errors.ts";
+import { requireTool } from "./tools.ts";
+
+/**
+ * The one seam through which plasma starts other programs.
+ *
+ * Children get an environment from an allow-list: TAR_OPTIONS silently drops files, an inherited
+ * LD_LIBRARY_PATH makes Deno refuse to start anything. node:child_process is used because it can
+ * hand descriptors to a child, so that children can be joined by kernel pipes.
+ */
+
+/** The variables that children inherit. */
+const inherited = [
+  "HOME",
+  "LOGNAME",
+  "PATH",
+  "SHELL",
+  "SSH_AUTH_SOCK",
+  "TERM",
+  "TMPDIR",
+  "TZ",
+  "USER",
+  "XDG_RUNTIME_DIR",
+] as const;
+
+export type Environment = Readonly<Record<string, string>>;
+
+/** The environment of a child; its messages are in English, so that they can be understood. */
+export function childEnvironment(extra: Environment = {}): Record<string, string> {
+  const environment: Record<string, string> = { LC_ALL: "C" };
+  for (const name of inherited) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) environment[name] = value;
+  }
+  return { ...environment, ...extra };
+}
+
+/** How a process ended: by itself with a code, or by a signal. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+export const isSuccess = (exit: Exit) => exit.code === 0;
+
+/** An end in plain words: "exited with status 2", "was killed by SIGKILL". */
+export function describeExit({ code, signal }: Exit): string {
+  return signal === null ? `exited with status ${code}` : `was killed by ${signal}`;
+}
+
+/** A program and its arguments. */
+export interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly environment?: Environment;
+}
+
+/** Where a child's standard streams lead: nowhere, through Deno, or to an open descriptor. */
+export type Stdio = "ignore" | "pipe" | number;
+
+export interface StartOptions {
+  readonly stdin?: Stdio;
+  readonly stdout?: Stdio;
+  /** By default the last lines are kept for error messages; 2 leads to our own standard error. */
+  readonly stderr?: 2;
+  readonly currentFolder?: string;
+}
+
+/** A running child. */
+export interface Child {
+  readonly program: string;
+  readonly process: ChildProcess;
+  /** Settles when the process has ended and its last words have been read; never rejects. */
+  readonly exited: Promise<Exit>;
+  /** What it wrote to standard error: the first and last lines, bounded. */
+  readonly messages: Messages;
+  kill(signal?: "SIGTERM" | "SIGKILL" | "SIGINT" | "SIGHUP"): void;
+}
+
+/** How long after its end we wait for a child's last words: its own children may hold the pipe. */
+const lastWordsMs = 500;
+
+/**
+ * Start a program.
+ *
+ * @throws {UsageError} if the program is not installed
+ * @throws {PlasmaError} if it cannot be started
+ */
+export async function start(command: Command, options: StartOptions = {}): Promise<Child> {
+  const { program } = command;
+  await requireTool(program);
+  const process = spawnProcess(command, options);
+  const messages = new Messages();
+  process.stderr?.on("data", (chunk: Uint8Array) => messages.add(chunk));
+  const exited = new Promise<Exit>((resolve) => {
+    process.once("exit", (code, signal) => {
+      const exit = { code, signal };
+      if (process.stderr === null) return resolve(exit);
+      const timer = setTimeout(() => resolve(exit), lastWordsMs);
+      process.once("close", () => {
+        clearTimeout(timer);
+        resolve(exit);
+      });
+    });
+    process.once("error", (error) => {
+      messages.add(new TextEncoder().encode(`cannot be started: ${error.message}\n`));
+      resolve({ code: 127, signal: null });
+    });
+  });
+  return { program, process, exited, messages, kill: (signal) => killProcess(process, signal) };
+}
+
+function spawnProcess({ program, args, environment }: Command, options: StartOptions) {
+  try {
+    return spawn(program, [...args], {
+      stdio: [options.stdin ?? "ignore", options.stdout ?? "ignore", options.stderr ?? "pipe"],
+      env: childEnvironment(environment),
+      ...(options.currentFolder === undefined ? {} : { cwd: options.currentFolder }),
+    });
+  } catch (error) {
+    throw new PlasmaError("start", `cannot start ${program}: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function killProcess(process: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): void {
+  try {
+    process.kill(signal);
+  } catch (error) {
+    if (errorCode(error) !== "ESRCH") throw error;
+  }
+}
+
+export interface RunOptions extends Pick<StartOptions, "currentFolder"> {
+  /** Text for standard input, or an open descriptor. */
+  readonly input?: string | number;
+  /** The child is killed after this many seconds. */
+  readonly timeoutSeconds?: number;
+  /** The child is killed when this is aborted. */
+  readonly signal?: AbortSignal;
+  /** No more than this many bytes of standard output are read; by default 16 MiB. */
+  readonly maximumOutput?: number;
+}
+
+/** What a finished program left. */
+export interface Output {
+  readonly exit: Exit;
+  readonly stdout: Uint8Array;
+  readonly messages: Messages;
+  readonly timedOut: boolean;
+}
+
+/** Run a program to its end and collect what it says. Its exit status is for the caller to judge. */
+export async function run(command: Command, options: RunOptions = {}): Promise<Output> {
+  const { input, timeoutSeconds, signal, maximumOutput = 16 << 20 } = options;
+  const child = await start(command, {
+    stdin: typeof input === "string" ? "pipe" : input ?? "ignore",
+    stdout: "pipe",
+    ...(options.currentFolder === undefined ? {} : { currentFolder: options.currentFolder }),
+  });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  child.process.stdout?.on("data", (chunk: Uint8Array) => {
+    size += chunk.length;
+    if (size <= maximumOutput) chunks.push(chunk);
+    else child.kill("SIGKILL");
+  });
+  // A child that ends before it has read its input is judged by its exit status.
+  child.process.stdin?.on("error", () => {});
+  if (typeof input === "string") child.process.stdin?.end(input);
+
+  let timedOut = false;
+  const timer = timeoutSeconds === undefined ? undefined : setTimeout(() => {
+    timedOut = true;
+    child.kill("SIGKILL");
+  }, timeoutSeconds * 1000);
+  const abort = () => child.kill("SIGTERM");
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort);
+  try {
+    const exit = await child.exited;
+    return { exit, stdout: joinChunks(chunks), messages: child.messages, timedOut };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** One array of many. */
+export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return whole;
+}
+
+/** The lines of a child's standard error: the first ones and the last ones, whatever it writes. */
+export class Messages {
+  static readonly #kept = 100;
+  static readonly #lineLength = 2000;
+  readonly #decoder = new TextDecoder();
+  readonly #first: string[] = [];
+  readonly #last: string[] = [];
+  #rest = "";
+  #dropped = 0;
+
+  add(chunk: Uint8Array): void {
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
+    this.#rest = lines.pop()!.slice(0, Messages.#lineLength);
+    for (const line of lines) this.#push(line.trimEnd());
+  }
+
+  #push(line: string): void {
+    if (line === "") return;
+    const short = line.slice(0, Messages.#lineLength);
+    if (this.#first.length < Messages.#kept) {
+      this.#first.push(short);
+      return;
+    }
+    this.#last.push(short);
+    if (this.#last.length > Messages.#kept) {
+      this.#last.shift();
+      this.#dropped++;
+    }
+  }
+
+  /** All lines that were kept, oldest first. */
+  get lines(): string[] {
+    const gap = this.#dropped === 0 ? [] : [`... ${this.#dropped} more lines ...`];
+    const rest = this.#rest === "" ? [] : [this.#rest];
+    return [...this.#first, ...gap, ...this.#last, ...rest];
+  }
+
+  /** The last few lines as one, for an error message; empty if nothing was said. */
+  get tail(): string {
+    return this.lines.slice(-3).join(" / ");
+  }
+}

@@ -1,0 +1,171 @@
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import { errorCode } from "../errors.ts";
+
+/**
+ * The one place where the bytes of an archive cross JavaScript: read, hash, count, write.
+ *
+ * Reading and writing block, which moves more bytes per second than the event loop does (measured:
+ * 1.2 times less time than asynchronous reads of the same descriptors). So a program that must stay
+ * responsive runs it in a worker, see pump_worker.ts.
+ */
+
+/** What has been moved. */
+export interface Transfer {
+  readonly bytes: number;
+  /** SHA-256 of all bytes, hexadecimal. */
+  readonly sha256: string;
+}
+
+export interface PumpOptions {
+  /** The sink is a file that must be on the disk when the pump is done. */
+  readonly durable: boolean;
+  /** Bytes that came before those of the source. */
+  readonly prefix?: Uint8Array;
+  /** Bytes per second. */
+  readonly limit?: number | undefined;
+  /** Told the sum of the bytes after each block. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** In which direction a pump failed; `cause` is the system's error. */
+export class PumpError extends Error {
+  override readonly name = "PumpError";
+
+  constructor(readonly side: "read" | "write", override readonly cause: unknown) {
+    super(`${side}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+const blockSize = 1 << 20;
+/** A durable file is brought to the disk while it grows, whenever this much has come in. */
+const flushEvery = 32 << 20;
+
+/**
+ * Move all bytes of one open file to another, until the end of the source.
+ *
+ * The end of the source says nothing about success: whoever owns the producers must ask them.
+ *
+ * @throws {PumpError} if reading, writing or fsync fails
+ */
+export async function pump(
+  source: number,
+  sink: number,
+  { durable, prefix, limit, onProgress }: PumpOptions,
+): Promise<Transfer> {
+  const hash = createHash("sha256");
+  const block = new Uint8Array(blockSize);
+  const flush = durable ? new Flusher(sink) : undefined;
+  const throttle = limit === undefined ? undefined : new Throttle(limit);
+  let bytes = 0;
+  const put = (chunk: Uint8Array) => {
+    hash.update(chunk);
+    writeAll(sink, chunk);
+    bytes += chunk.length;
+    onProgress?.(bytes);
+    throttle?.wait(bytes);
+  };
+
+  if (prefix !== undefined && prefix.length > 0) put(prefix);
+  for (;;) {
+    const length = fill(source, block);
+    if (length === 0) break;
+    put(block.subarray(0, length));
+    if (flush?.isDue(bytes)) await flush.begin(bytes);
+  }
+  await flush?.finish();
+  return { bytes, sha256: hash.digest("hex") };
+}
+
+/** Read until the block is full or the source ends: pipes give only 64 KiB at a time. */
+function fill(source: number, block: Uint8Array): number {
+  let length = 0;
+  try {
+    while (length < block.length) {
+      const count = readSome(source, block, length);
+      if (count === 0) break;
+      length += count;
+    }
+  } catch (error) {
+    throw new PumpError("read", error);
+  }
+  return length;
+}
+
+/** Read what is there; standard input may be non-blocking, if who started us left it so. */
+function readSome(source: number, block: Uint8Array, offset: number): number {
+  for (;;) {
+    try {
+      return fs.readSync(source, block, offset, block.length - offset, null);
+    } catch (error) {
+      if (errorCode(error) !== "EAGAIN") throw error;
+      sleep(1);
+    }
+  }
+}
+
+/** Block this thread. */
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+function writeAll(sink: number, chunk: Uint8Array): void {
+  let offset = 0;
+  try {
+    while (offset < chunk.length) {
+      offset += fs.writeSync(sink, chunk, offset, chunk.length - offset);
+    }
+  } catch (error) {
+    throw new PumpError("write", error);
+  }
+}
+
+/** Brings a growing file to the disk beside the writing, one fsync at a time. */
+class Flusher {
+  #flushed = 0;
+  #running: Promise<void> | undefined;
+  #failed: unknown;
+
+  constructor(readonly file: number) {}
+
+  isDue(bytes: number): boolean {
+    return bytes - this.#flushed >= flushEvery;
+  }
+
+  async begin(bytes: number): Promise<void> {
+    // Only a turn of the event loop tells whether the last fsync is done.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#failed !== undefined) throw new PumpError("write", this.#failed);
+    if (this.#running !== undefined) return;
+    this.#flushed = bytes;
+    this.#running = this.#sync().finally(() => this.#running = undefined);
+  }
+
+  async finish(): Promise<void> {
+    await this.#running;
+    if (this.#failed === undefined) await this.#sync();
+    if (this.#failed !== undefined) throw new PumpError("write", this.#failed);
+  }
+
+  #sync(): Promise<void> {
+    return new Promise((resolve) => {
+      fs.fsync(this.file, (error) => {
+        this.#failed ??= error ?? undefined;
+        resolve();
+      });
+    });
+  }
+}
+
+/** Sleeps so that no more than so many bytes per second pass. */
+class Throttle {
+  readonly #start = performance.now();
+
+  constructor(readonly bytesPerSecond: number) {}
+
+  wait(bytes: number): void {
+    const due = this.#start + (bytes / this.bytesPerSecond) * 1000;
+    const milliseconds = due - performance.now();
+    if (milliseconds > 1) sleep(milliseconds);
+  }
+}

@@ -1,0 +1,120 @@
+import fs from "node:fs";
+import { errorCode } from "../errors.ts";
+import { pump, PumpError, type Transfer } from "./pump.ts";
+
+/** The pump in a thread of its own, so that signals and dying children are seen at once. */
+
+/** What is to be moved from where to where. */
+export interface TransferRequest {
+  /** A file or a pipe. */
+  readonly source: string;
+  readonly sink: string;
+  readonly durable: boolean;
+  readonly limit?: number | undefined;
+}
+
+/** A failed transfer: which side failed, and the system's name of the error. */
+export class TransferError extends Error {
+  override readonly name = "TransferError";
+
+  constructor(readonly side: "read" | "write", readonly code: string | undefined, message: string) {
+    super(message);
+  }
+}
+
+export interface TransferHooks {
+  /** Both ends are open: pipes can be released. */
+  onOpen(): void;
+  /** Told the sum of bytes, about ten times a second. */
+  onProgress(bytes: number): void;
+}
+
+type Report =
+  | { readonly kind: "open" }
+  | { readonly kind: "done"; readonly transfer: Transfer }
+  | {
+    readonly kind: "failed";
+    readonly side: "read" | "write";
+    readonly code: string | undefined;
+    readonly message: string;
+  };
+
+interface Order extends TransferRequest {
+  readonly counter: SharedArrayBuffer;
+}
+
+const workerName = "plasma-pump";
+const progressMs = 100;
+
+/**
+ * Move all bytes of a source to a sink, in a worker.
+ *
+ * @throws {TransferError} if reading, writing or fsync fails
+ */
+export async function transfer(request: TransferRequest, hooks: TransferHooks): Promise<Transfer> {
+  const counter = new SharedArrayBuffer(8);
+  const moved = new BigInt64Array(counter);
+  const worker = new Worker(new URL("./pump_worker.ts", import.meta.url), {
+    type: "module",
+    name: workerName,
+  });
+  const timer = setInterval(() => hooks.onProgress(Number(Atomics.load(moved, 0))), progressMs);
+  try {
+    return await new Promise<Transfer>((resolve, reject) => {
+      worker.onmessage = ({ data }: MessageEvent<Report>) => {
+        if (data.kind === "open") hooks.onOpen();
+        else if (data.kind === "done") resolve(data.transfer);
+        else reject(new TransferError(data.side, data.code, data.message));
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(`the pump failed: ${event.message}`));
+      };
+      worker.postMessage({ ...request, counter } satisfies Order);
+    });
+  } finally {
+    clearInterval(timer);
+    worker.terminate();
+  }
+}
+
+/** The worker's side: do as ordered and report. */
+async function work(order: Order, report: (report: Report) => void): Promise<void> {
+  const moved = new BigInt64Array(order.counter);
+  try {
+    const source = open("read", order.source, "r");
+    const sink = open("write", order.sink, order.durable ? "r+" : "w");
+    report({ kind: "open" });
+    const transfer = await pump(source, sink, {
+      durable: order.durable,
+      limit: order.limit,
+      onProgress: (bytes) => Atomics.store(moved, 0, BigInt(bytes)),
+    });
+    fs.closeSync(sink);
+    report({ kind: "done", transfer });
+  } catch (error) {
+    const side = error instanceof PumpError ? error.side : "read";
+    const cause = error instanceof PumpError ? error.cause : error;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    report({ kind: "failed", side, code: errorCode(cause), message });
+  }
+}
+
+function open(side: "read" | "write", path: string, flags: string): number {
+  try {
+    return fs.openSync(path, flags);
+  } catch (error) {
+    throw new PumpError(side, error);
+  }
+}
+
+const scope = globalThis as unknown as {
+  name?: string;
+  onmessage: (event: MessageEvent<Order>) => void;
+  postMessage(report: Report): void;
+};
+
+// In a worker of that name this module is the program; elsewhere it is only a library.
+if (scope.name === workerName) {
+  scope.onmessage = ({ data }) => void work(data, (report) => scope.postMessage(report));
+}

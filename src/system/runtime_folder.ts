@@ -1,0 +1,95 @@
+import { PlasmaError, reasonOf } from "../errors.ts";
+import { makePrivateFolder } from "./durable.ts";
+import { isLocked, Lock } from "./lock.ts";
+import { newRunId, type RunId, type RunOwner, runOwner, thisMachine } from "./run_id.ts";
+
+/**
+ * What a run keeps outside of its source and its storage: the lock of its destination, and a
+ * folder for pipes and sockets, both below a folder that only this user can enter.
+ */
+export class RunPlace implements AsyncDisposable {
+  readonly id: RunId;
+  /** A folder, mode 0700, that goes with the run. */
+  readonly folder: string;
+  readonly #lock: Lock;
+
+  private constructor(id: RunId, folder: string, lock: Lock) {
+    this.id = id;
+    this.folder = folder;
+    this.#lock = lock;
+  }
+
+  /**
+   * Take the lock of a destination and remove what dead runs have left here.
+   *
+   * @returns undefined if another run holds the lock
+   */
+  static async enter(owner: RunOwner): Promise<RunPlace | undefined> {
+    const base = runtimeFolder();
+    const lock = await Lock.take(`${base}/${owner.target}.lock`);
+    if (lock === undefined) return undefined;
+    try {
+      await sweep(base, owner);
+      const id = newRunId(owner);
+      const folder = `${base}/${id}`;
+      makePrivateFolder(folder);
+      return new RunPlace(id, folder, lock);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw new PlasmaError("start", `cannot use the folder ${base}: ${reasonOf(error)}`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.folder, { recursive: true }).catch(() => {});
+    this.#lock[Symbol.dispose]();
+  }
+}
+
+/**
+ * True if the run with this id is under way on this machine, as far as we can know: runs of other
+ * machines and users are taken for alive.
+ *
+ * @param own the owner whose lock we hold ourselves
+ */
+export async function isAlive(id: RunId, own: RunOwner): Promise<boolean> {
+  const owner = runOwner(id);
+  if (owner?.machine !== thisMachine()) return true;
+  if (owner.target === own.target) return false;
+  return await isLocked(`${runtimeFolder()}/${owner.target}.lock`);
+}
+
+async function sweep(base: string, own: RunOwner): Promise<void> {
+  for (const entry of [...Deno.readDirSync(base)]) {
+    if (!entry.isDirectory || runOwner(entry.name) === undefined) continue;
+    if (await isAlive(entry.name, own)) continue;
+    await Deno.remove(`${base}/${entry.name}`, { recursive: true });
+  }
+}
+
+/** `/run/plasma` for root, else the user's runtime folder, else a private one in /tmp. */
+function runtimeFolder(): string {
+  const uid = Deno.uid();
+  const own = Deno.env.get("XDG_RUNTIME_DIR");
+  let folder = `/tmp/plasma-${uid}`;
+  if (uid === 0 && isFolder("/run")) folder = "/run/plasma";
+  else if (own?.startsWith("/") && isFolder(own)) folder = `${own}/plasma`;
+  try {
+    makePrivateFolder(folder);
+    const { uid: holder, mode } = Deno.lstatSync(folder);
+    if (holder === uid && ((mode ?? 0) & 0o022) === 0) return folder;
+  } catch (error) {
+    throw new PlasmaError("start", `cannot make the folder ${folder}: ${reasonOf(error)}`);
+  }
+  throw new PlasmaError("start", `the folder ${folder} belongs to somebody else`, {
+    remedy: "remove it",
+  });
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
