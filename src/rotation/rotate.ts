@@ -1,0 +1,78 @@
+import { isNotFound, reasonOf } from "../errors.ts";
+import type { StorageFolder } from "../stores/folder.ts";
+import { nameInSidecar } from "../stores/incoming.ts";
+import { appendToJournal } from "../stores/journal.ts";
+import type { RotationReport } from "../stores/mod.ts";
+import { removeIfPresent, syncFolder } from "../system/durable.ts";
+import { sidecarSuffix, stampOf, timeOf } from "./archive_name.ts";
+import { type Decision, planRotation, type PlanTimes } from "./plan.ts";
+
+/**
+ * Delete what the policy of a storage folder no longer keeps, and say for each archive why. With
+ * `dryRun` nothing is changed. An archive that cannot be deleted does not keep the others.
+ */
+export async function rotateFolder(
+  folder: StorageFolder,
+  { dryRun, now = Temporal.Now.plainDateTimeISO() }: {
+    dryRun: boolean;
+    now?: Temporal.PlainDateTime;
+  },
+): Promise<RotationReport> {
+  using _lock = dryRun ? undefined : await folder.lock();
+  const { archives, sidecars, foreign } = folder.contents();
+  const times = planTimes(now, folder.policy.keepWithinSeconds);
+  const decisions = planRotation(archives, folder.policy, times);
+  const doomed = decisions.filter(({ keep }) => !keep);
+
+  const deleted: Decision[] = [];
+  const failed: { name: string; error: string }[] = [];
+  for (const decision of doomed) {
+    const { name } = decision.archive;
+    try {
+      if (!dryRun) deleteArchive(folder, name);
+      deleted.push(decision);
+    } catch (error) {
+      if (!isNotFound(error)) failed.push({ name, error: reasonOf(error) });
+    }
+  }
+  if (!dryRun) {
+    const present = new Set(archives.map(({ name }) => name));
+    removeLeftSidecars(folder, [...sidecars].filter((name) => !present.has(name)));
+    appendToJournal(
+      folder.journal,
+      deleted.map(({ archive, reason }) => ({ event: "deleted", archive: archive.name, reason })),
+    );
+    if (deleted.length > 0) syncFolder(folder.path);
+  }
+  return {
+    folder: folder.path,
+    decisions: decisions.map(({ archive, keep, reason }) => ({ name: archive.name, keep, reason })),
+    deleted: deleted.map(({ archive }) => archive.name),
+    failed,
+    future: decisions.filter(({ future }) => future).map(({ archive }) => archive.name),
+    foreign,
+  };
+}
+
+function planTimes(now: Temporal.PlainDateTime, keepWithinSeconds: number): PlanTimes {
+  return {
+    now: stampOf(now),
+    keepSince: stampOf(timeOf(stampOf(now)).subtract({ seconds: keepWithinSeconds })),
+  };
+}
+
+/** The archive goes first: an archive without its sidecar would look like a damaged one. */
+function deleteArchive(folder: StorageFolder, name: string): void {
+  const path = `${folder.path}/${name}`;
+  if (!Deno.lstatSync(path).isFile) throw new Error("it is not a regular file any more");
+  Deno.removeSync(path);
+  removeIfPresent(path + sidecarSuffix);
+}
+
+/** A rotation that was killed may have left sidecars whose archive is deleted. */
+function removeLeftSidecars(folder: StorageFolder, names: readonly string[]): void {
+  for (const name of names) {
+    const sidecar = `${folder.path}/${name}${sidecarSuffix}`;
+    if (nameInSidecar(sidecar) === name) removeIfPresent(sidecar);
+  }
+}

@@ -1,0 +1,198 @@
+import fs from "node:fs";
+import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
+import { createPrivate, removeIfPresent, writeDurably } from "../system/durable.ts";
+import { isLocked, lockOpenFile } from "../system/lock.ts";
+import type { Transfer } from "../system/pump.ts";
+import { isSameOwner, type RunId, runOwner } from "../system/run_id.ts";
+import { sidecarSuffix } from "../rotation/archive_name.ts";
+import type { StorageFolder } from "./folder.ts";
+
+/**
+ * Uploads under way, in `.plasma/incoming/` of a storage folder:
+ * - `<run id>.part` holds the bytes, and is locked by the process that writes it;
+ * - `<run id>.received` says that all of them came, were brought to the disk, and their size and
+ *   SHA-256: without it nothing is committed;
+ * - `<run id>.sha256` is the sidecar-to-be, only during a commit.
+ */
+export function incomingFiles(folder: StorageFolder, id: RunId) {
+  const base = `${folder.incoming}/${id}`;
+  return { part: `${base}.part`, received: `${base}.received`, sidecar: `${base}.sha256` };
+}
+
+/** The upload that this process is writing. */
+export class IncomingUpload implements Disposable {
+  readonly #file: number;
+  readonly #files: ReturnType<typeof incomingFiles>;
+  #completed = false;
+
+  private constructor(file: number, files: ReturnType<typeof incomingFiles>) {
+    this.#file = file;
+    this.#files = files;
+  }
+
+  /** The path of the file that takes the bytes. */
+  get path(): string {
+    return this.#files.part;
+  }
+
+  /** The same file, open for writing. */
+  get file(): number {
+    return this.#file;
+  }
+
+  /** Begin an upload. Throws if the run has one already. */
+  static async begin(folder: StorageFolder, id: RunId): Promise<IncomingUpload> {
+    folder.prepare();
+    await removeDeadUploads(folder, id);
+    const files = incomingFiles(folder, id);
+    try {
+      const file = createPrivate(files.part);
+      const upload = new IncomingUpload(file, files);
+      if (!await lockOpenFile(file)) throw new Error("the new upload is locked already");
+      requireHardLinks(files.part, folder.path);
+      return upload;
+    } catch (error) {
+      if (error instanceof PlasmaError) throw error;
+      throw new PlasmaError("storage", `cannot write to ${folder.path}: ${reasonOf(error)}`, {
+        code: errorCode(error) ?? "failed",
+        cause: error,
+      });
+    }
+  }
+
+  /** Record that all bytes came and are on the disk: the upload can now be committed. */
+  complete(received: Transfer): void {
+    const size = fs.fstatSync(this.#file).size;
+    if (size !== received.bytes) {
+      throw new PlasmaError("storage", `the upload has ${size} bytes, not ${received.bytes}`);
+    }
+    writeDurably(this.#files.received, JSON.stringify(received) + "\n");
+    this.#completed = true;
+  }
+
+  /** Let go of the upload; what was not completed is removed. */
+  [Symbol.dispose](): void {
+    fs.closeSync(this.#file);
+    if (!this.#completed) removeIfPresent(this.#files.part);
+  }
+}
+
+/** What was recorded of a completed upload; undefined if it was never completed. */
+export function readReceived(folder: StorageFolder, id: RunId): Transfer | undefined {
+  try {
+    const { bytes, sha256 } = JSON.parse(
+      Deno.readTextFileSync(incomingFiles(folder, id).received),
+    ) as Transfer;
+    return { bytes, sha256 };
+  } catch {
+    return undefined;
+  }
+}
+
+/** How long a dying writer may take to let go of an upload that is to be removed. */
+const removalWaitSeconds = 5;
+
+/** Remove what an upload has left; waits a little for a process that still writes it. */
+export async function removeUpload(folder: StorageFolder, id: RunId): Promise<void> {
+  const { part } = incomingFiles(folder, id);
+  let file;
+  try {
+    file = fs.openSync(part, "r");
+    await lockOpenFile(file, removalWaitSeconds);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  } finally {
+    if (file !== undefined) fs.closeSync(file);
+  }
+  removeFiles(folder, id);
+}
+
+/** Nobody comes back to an upload that is older than this, whoever began it. */
+const abandonedAfterMs = 7 * 86_400_000;
+
+/**
+ * Remove the uploads of dead runs: those of the same owner, whose lock the caller holds, and very
+ * old ones. Files that are not named as plasma names uploads, and uploads that a process still
+ * writes, are left alone.
+ */
+async function removeDeadUploads(folder: StorageFolder, own: RunId): Promise<void> {
+  const ids = new Set<RunId>();
+  for (const { name } of Deno.readDirSync(folder.incoming)) {
+    const id = name.replace(/\.(?:part|received|sha256)$/, "");
+    if (id !== name && runOwner(id) !== undefined) ids.add(id);
+  }
+  for (const id of ids) {
+    const files = incomingFiles(folder, id);
+    if (!isSameOwner(id, own) && !isOlder(Object.values(files), abandonedAfterMs)) continue;
+    if (await isLocked(files.part)) continue;
+    removeFiles(folder, id);
+  }
+}
+
+/** Remove the files of an upload at once; of a committed one only what is not the archive. */
+export function removeFiles(folder: StorageFolder, id: RunId): void {
+  const { part, received, sidecar } = incomingFiles(folder, id);
+  removeUnusedSidecar(folder, sidecar);
+  for (const path of [received, part, sidecar]) removeIfPresent(path);
+}
+
+/** A commit that was cut short may have put a sidecar in place, but no archive beside it. */
+function removeUnusedSidecar(folder: StorageFolder, sidecar: string): void {
+  const name = nameInSidecar(sidecar);
+  if (name === undefined) return;
+  const placed = `${folder.path}/${name}${sidecarSuffix}`;
+  if (isSameFile(placed, sidecar) && !isPresent(`${folder.path}/${name}`)) removeIfPresent(placed);
+}
+
+/** The name of the archive that a sidecar belongs to; undefined if it is missing or none. */
+export function nameInSidecar(path: string): string | undefined {
+  try {
+    return /^[0-9a-f]{64} [ *]([^/\n]+)\n$/.exec(Deno.readTextFileSync(path))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** True if both paths are names of one file. */
+export function isSameFile(a: string, b: string): boolean {
+  try {
+    const [left, right] = [Deno.lstatSync(a), Deno.lstatSync(b)];
+    return left.dev === right.dev && left.ino === right.ino;
+  } catch {
+    return false;
+  }
+}
+
+function isPresent(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== "ENOENT";
+  }
+}
+
+function isOlder(paths: readonly string[], milliseconds: number): boolean {
+  return paths.every((path) => {
+    try {
+      return Date.now() - (Deno.lstatSync(path).mtime?.getTime() ?? 0) > milliseconds;
+    } catch {
+      return true;
+    }
+  });
+}
+
+/** Commits need link(2); better to know before the upload than after it. */
+function requireHardLinks(part: string, folder: string): void {
+  const probe = part.replace(/\.part$/, ".received");
+  try {
+    Deno.linkSync(part, probe);
+    Deno.removeSync(probe);
+  } catch (error) {
+    throw new PlasmaError(
+      "storage",
+      `the filesystem of ${folder} cannot make hard links: ${reasonOf(error)}`,
+      { remedy: "use a filesystem that can (ext4, btrfs, xfs ...)", cause: error },
+    );
+  }
+}

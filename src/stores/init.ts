@@ -1,0 +1,38 @@
+import { defaultPolicyText, policyFileName } from "../config/policy.ts";
+import { errorCode, PlasmaError, reasonOf, UsageError } from "../errors.ts";
+import { makePrivateFolder, syncFolder, writeDurably } from "../system/durable.ts";
+
+/**
+ * Make a storage folder with the default policy: a new folder in an existing one, or an empty one.
+ *
+ * @returns false if the folder is a storage folder already; it is not changed then
+ * @throws {UsageError} if the folder holds something else
+ */
+export function initStorageFolder(path: string): boolean {
+  try {
+    if (!makePrivateFolder(path)) {
+      const names = [...Deno.readDirSync(path)].map(({ name }) => name);
+      if (names.includes(policyFileName)) return false;
+      if (names.length > 0) {
+        throw new UsageError(
+          "storage",
+          `${path} is no storage folder: it is not empty and has no ${policyFileName}`,
+          "name a new or an empty folder, or write its policy yourself",
+        );
+      }
+    }
+    writeDurably(`${path}/${policyFileName}`, defaultPolicyText);
+    syncFolder(path);
+    return true;
+  } catch (error) {
+    if (error instanceof PlasmaError) throw error;
+    if (errorCode(error) === "ENOENT") {
+      throw new UsageError(
+        "storage",
+        `cannot make ${path}: the folder above it does not exist (is a disk not mounted?)`,
+        "make it first",
+      );
+    }
+    throw new PlasmaError("storage", `cannot make ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,67 @@
+import fs from "node:fs";
+import { openPrivate } from "../system/durable.ts";
+import type { RunId } from "../system/run_id.ts";
+
+/** One line of a storage folder's journal. */
+export interface JournalEntry {
+  readonly event: "stored" | "deleted";
+  readonly archive: string;
+  readonly run?: RunId;
+  readonly bytes?: number;
+  readonly sha256?: string;
+  readonly reason?: string;
+}
+
+/**
+ * Append to a journal, one JSON object a line with the time in UTC. The journal informs people: what
+ * cannot be written is left out, and nothing is believed because it stands there.
+ */
+export function appendToJournal(path: string, entries: readonly JournalEntry[]): void {
+  if (entries.length === 0) return;
+  const time = Temporal.Now.instant().toString({ smallestUnit: "second" });
+  const lines = entries.map((entry) => JSON.stringify({ time, ...entry }) + "\n").join("");
+  try {
+    const file = openPrivate(path);
+    try {
+      fs.writeSync(file, new TextEncoder().encode(lines), 0, undefined, fs.fstatSync(file).size);
+      fs.fsyncSync(file);
+    } finally {
+      fs.closeSync(file);
+    }
+  } catch {
+    // A full disk must not turn a good backup into a failed one.
+  }
+}
+
+/** How far back a journal is read: enough for hundreds of entries. */
+const tailBytes = 256 << 10;
+
+/** The newest entry that says what a run has stored, if one of the last entries does. */
+export function findStored(path: string, run: RunId): JournalEntry | undefined {
+  for (const line of readTail(path).split("\n").reverse()) {
+    if (!line.includes(run)) continue;
+    try {
+      const entry = JSON.parse(line) as JournalEntry;
+      if (entry.event === "stored" && entry.run === run) return entry;
+    } catch {
+      continue;
+    }
+  }
+  return undefined;
+}
+
+function readTail(path: string): string {
+  try {
+    const file = fs.openSync(path, "r");
+    try {
+      const size = fs.fstatSync(file).size;
+      const bytes = new Uint8Array(Math.min(size, tailBytes));
+      const count = fs.readSync(file, bytes, 0, bytes.length, size - bytes.length);
+      return new TextDecoder().decode(bytes.subarray(0, count));
+    } finally {
+      fs.closeSync(file);
+    }
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,36 @@
+import { compareArchives, stampOf, timeOf } from "../rotation/archive_name.ts";
+import type { StorageFolder } from "./folder.ts";
+import type { ListedArchive, Listing } from "./mod.ts";
+
+/** The archives of a storage folder, oldest first, and what else lies there. */
+export function listFolder(folder: StorageFolder): Listing {
+  const { archives, sidecars, foreign } = folder.contents();
+  const now = stampOf(Temporal.Now.plainDateTimeISO());
+  const listed: ListedArchive[] = [];
+  for (const { name, stamp, label, kind } of [...archives].sort(compareArchives)) {
+    const bytes = sizeOf(`${folder.path}/${name}`);
+    if (bytes === undefined) continue;
+    const complete = sidecars.has(name) ? "complete" : "no checksum";
+    const state = stamp > now ? "dated in the future" : complete;
+    listed.push({ name, time: timeOf(stamp).toString(), label, kind, bytes, state });
+  }
+  return { archives: listed, foreign };
+}
+
+/** The size of the newest archive in bytes, if there is one. */
+export function newestBytes(folder: StorageFolder): number | undefined {
+  const newest = folder.contents().archives.reduce<{ name: string; stamp: string } | undefined>(
+    (best, archive) => best === undefined || archive.stamp > best.stamp ? archive : best,
+    undefined,
+  );
+  return newest === undefined ? undefined : sizeOf(`${folder.path}/${newest.name}`);
+}
+
+/** Undefined if the file has vanished meanwhile. */
+function sizeOf(path: string): number | undefined {
+  try {
+    return Deno.lstatSync(path).size;
+  } catch {
+    return undefined;
+  }
+}

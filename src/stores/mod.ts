@@ -1,0 +1,124 @@
+import type { Destination } from "../config/destination.ts";
+import type { RunId } from "../system/run_id.ts";
+import type { Transfer } from "../system/pump.ts";
+
+/**
+ * A place for archives: a storage folder, here or on a storage host.
+ *
+ * Promises of every store (the conformance suite in tests/conformance holds them to it):
+ * - an archive is listed only if it was committed: all bytes are there, on the disk, and have the
+ *   size and SHA-256 that the committer has claimed;
+ * - a committed archive is never changed or overwritten by a later commit;
+ * - an upload that is not committed, for whatever reason, leaves nothing that is ever taken for an
+ *   archive, and the next upload of the same owner removes what it left;
+ * - to commit the same run twice gives the same archive.
+ */
+export interface Store extends AsyncDisposable {
+  /** The destination as it is written on a command line. */
+  readonly name: string;
+  /** Make sure that archives can be stored. Changes nothing. */
+  hello(): Promise<StoreState>;
+  /** Begin an upload, and remove what dead runs of the same owner have left. */
+  upload(id: RunId): Promise<Upload>;
+  /** Make a completed upload an archive. */
+  commit(claim: Claim): Promise<Committed>;
+  /** Remove what an upload has left, committed archives excepted. Never throws. */
+  discard(id: RunId): Promise<void>;
+  /** The archives, oldest first. */
+  list(): Promise<Listing>;
+  /** Delete what the folder's policy no longer keeps. */
+  rotate(options: { dryRun: boolean }): Promise<RotationReport>;
+}
+
+/** What a store says of itself. */
+export interface StoreState {
+  /** The size in bytes of the newest archive, a guess at that of the next one. */
+  readonly newestBytes: number | undefined;
+  /** Whether this agent may ask for a rotation. */
+  readonly mayRotate: boolean;
+}
+
+/** An upload under way. */
+export interface Upload extends AsyncDisposable {
+  /** A path that the bytes are to be written to. */
+  readonly sink: string;
+  /** Whether the writer must bring them to the disk. */
+  readonly durable: boolean;
+  /** The writer has opened the sink. */
+  onOpen(): void;
+  /**
+   * The writer is done: wait until the store has everything safely.
+   *
+   * @throws {PlasmaError} if the store has not received what was written
+   */
+  complete(written: Transfer): Promise<void>;
+  /** Why the store stopped taking bytes, if it did. */
+  explain(): Promise<Error | undefined>;
+  /** Stop taking bytes at once. */
+  kill(): void;
+}
+
+/** What the uploader says of its upload; believed only if the store has found the same. */
+export interface Claim extends Transfer {
+  readonly id: RunId;
+  /** The kind of the archive, see ArchiveName: "tar", "tar.zst" ... */
+  readonly kind: string;
+}
+
+/** A committed archive. */
+export interface Committed {
+  readonly name: string;
+}
+
+/** One archive in a listing. */
+export interface ListedArchive {
+  readonly name: string;
+  /** Local time of the storage host, ISO 8601 without zone. */
+  readonly time: string;
+  readonly label: string;
+  readonly kind: string;
+  readonly bytes: number;
+  readonly state: "complete" | "no checksum" | "dated in the future";
+}
+
+export interface Listing {
+  readonly archives: readonly ListedArchive[];
+  /** What else lies in the folder: never counted, never deleted. */
+  readonly foreign: readonly string[];
+}
+
+/** What a rotation did, or with a dry run would do. */
+export interface RotationReport {
+  readonly folder: string;
+  readonly decisions: readonly { name: string; keep: boolean; reason: string }[];
+  readonly deleted: readonly string[];
+  readonly failed: readonly { name: string; error: string }[];
+  readonly future: readonly string[];
+  readonly foreign: readonly string[];
+}
+
+/** What a store needs to know beside its destination. */
+export interface StoreContext {
+  /** A private folder for pipes and sockets that lives as long as the store, if there is one. */
+  readonly folder?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The kinds of stores: a new one is a file and a row here. */
+const stores: {
+  readonly [Kind in Destination["kind"]]: (
+    destination: Extract<Destination, { kind: Kind }>,
+    context: StoreContext,
+  ) => Promise<Store>;
+} = {
+  local: async ({ folder }) => new (await import("./local.ts")).LocalStore(folder),
+  ssh: async (destination, context) =>
+    new (await import("./ssh.ts")).SshStore(destination, context),
+};
+
+/** The store at a destination. Nothing is touched or connected yet. */
+export function openStore(destination: Destination, context: StoreContext = {}): Promise<Store> {
+  return destination.kind === "local"
+    ? stores.local(destination, context)
+    : stores.ssh(destination, context);
+}

@@ -1,0 +1,136 @@
+import * as v from "valibot";
+import { PlasmaError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { parseArchiveName } from "../rotation/archive_name.ts";
+import { runOwner } from "../system/run_id.ts";
+
+/**
+ * What agent and storage host say to each other over SSH.
+ *
+ * The agent writes one request, a line of JSON, to the standard input of `plasma serve`; for `store`
+ * the raw bytes of the archive follow until the end of the input. The answer is one line of JSON on
+ * standard output. A connection carries one request; the end of the input commits nothing.
+ */
+
+export const protocolVersion = 1;
+
+/** A request may have no more bytes than this, its newline included. */
+export const maximumRequest = 64 << 10;
+
+/** The groups of verbs that `plasma serve --allow` knows beside the verbs themselves. */
+export const verbGroups = {
+  store: ["hello", "store", "commit", "abort"],
+  read: ["hello", "list"],
+  rotate: ["hello", "rotate"],
+} as const;
+
+const runId = v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined));
+const kind = v.pipe(
+  v.string(),
+  v.check((kind) => parseArchiveName(`20200101-0000-daily.${kind}`) !== undefined),
+  v.check((kind) => kind.startsWith("tar")),
+);
+const common = { protocol: v.literal(protocolVersion), folder: v.pipe(v.string(), v.nonEmpty()) };
+
+export const requestSchema = v.variant("verb", [
+  v.object({ ...common, verb: v.literal("hello") }),
+  v.object({ ...common, verb: v.literal("store"), run: runId }),
+  v.object({
+    ...common,
+    verb: v.literal("commit"),
+    run: runId,
+    kind,
+    bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+    sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  }),
+  v.object({ ...common, verb: v.literal("abort"), run: runId }),
+  v.object({ ...common, verb: v.literal("list") }),
+  v.object({ ...common, verb: v.literal("rotate"), dryRun: v.optional(v.boolean(), false) }),
+]);
+
+export type Request = v.InferOutput<typeof requestSchema>;
+export type Verb = Request["verb"];
+
+export const verbs: readonly Verb[] = requestSchema.options.map(({ entries }) =>
+  entries.verb.literal
+);
+
+/** How an error travels. */
+interface WireError {
+  readonly code: string;
+  readonly stage: string;
+  readonly message: string;
+  readonly remedy?: string;
+}
+
+/** The answer to a request that was granted, as one line. */
+export function formatAnswer(result: object): string {
+  return JSON.stringify({ protocol: protocolVersion, ok: true, ...result }) + "\n";
+}
+
+/** The answer to a request that failed or was refused, as one line. */
+export function formatRefusal(error: PlasmaError): string {
+  const { code, stage, message, remedy } = error;
+  const wire: WireError = { code, stage, message, ...(remedy === undefined ? {} : { remedy }) };
+  return JSON.stringify({ protocol: protocolVersion, ok: false, error: wire }) + "\n";
+}
+
+/**
+ * Given the first line that a storage host answered, return its content.
+ *
+ * @throws {PlasmaError} the host's own error, or that this is no answer at all
+ */
+export function parseAnswer(line: string, host: string): Record<string, unknown> {
+  const answer = parseObject(line);
+  if (answer === undefined || !("protocol" in answer)) {
+    throw new PlasmaError(
+      "connection",
+      `${host} did not answer in Plasma's protocol but said ${quote(line)}`,
+      {
+        code: "noise",
+        remedy: "let the login's shell start-up files and forced commands print nothing",
+      },
+    );
+  }
+  if (answer.protocol !== protocolVersion) {
+    throw new PlasmaError("connection", `${host} speaks protocol ${answer.protocol}, not 1`, {
+      code: "protocol",
+      remedy: "install the same version of plasma on both machines",
+    });
+  }
+  if (answer.ok === true) return answer;
+  throw remoteError(answer.error, host);
+}
+
+/** Errors that say: the config there or here is wrong, and nothing was touched. */
+const usageCodes: readonly string[] = ["config", "usage"];
+
+function remoteError(error: unknown, host: string): PlasmaError {
+  const { code, stage, message, remedy } = (error ?? {}) as Partial<
+    Record<keyof WireError, unknown>
+  >;
+  return new PlasmaError(
+    typeof stage === "string" ? stage : "storage",
+    `${host}: ${typeof message === "string" ? message : "failed without a reason"}`,
+    {
+      code: typeof code === "string" ? code : "failed",
+      status: usageCodes.includes(String(code)) ? ExitStatus.Usage : ExitStatus.Failed,
+      ...(typeof remedy === "string" ? { remedy } : {}),
+    },
+  );
+}
+
+function parseObject(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? value as Record<string, unknown>
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function quote(line: string): string {
+  return JSON.stringify(line.length <= 100 ? line : `${line.slice(0, 97)}...`);
+}

@@ -1,0 +1,156 @@
+import * as v from "valibot";
+import { PlasmaError, reasonOf } from "../errors.ts";
+import { pump, PumpError } from "../system/pump.ts";
+import { LocalStore } from "./local.ts";
+import {
+  maximumRequest,
+  protocolVersion,
+  type Request,
+  requestSchema,
+  type Verb,
+  verbs,
+} from "./protocol.ts";
+import { version } from "../version.ts";
+
+/** What a `plasma serve` may do. */
+export interface ServerLimits {
+  /** Every request is confined to this folder; absolute, symbolic links resolved. */
+  readonly root: string | undefined;
+  readonly allow: ReadonlySet<Verb>;
+}
+
+/** The raw bytes that follow a request. */
+export interface RequestBody {
+  /** An open descriptor. */
+  readonly file: number;
+  /** Bytes that were read from it together with the request. */
+  readonly prefix: Uint8Array;
+}
+
+/**
+ * Given the line of a request, do as it says and return the content of the answer.
+ *
+ * @throws {PlasmaError} if the request is refused or fails
+ */
+export async function serveRequest(
+  line: string,
+  body: RequestBody,
+  limits: ServerLimits,
+): Promise<object> {
+  const request = parseRequest(line);
+  if (!limits.allow.has(request.verb)) {
+    throw new PlasmaError("storage", `this key may not ${request.verb}`, { code: "not-allowed" });
+  }
+  const store = new LocalStore(await confine(request.folder, limits.root));
+  switch (request.verb) {
+    case "hello": {
+      const { newestBytes } = await store.hello();
+      return { version, newestBytes, allow: [...limits.allow] };
+    }
+    case "store":
+      return await receive(store, request.run, body);
+    case "commit":
+      return await store.commit({ ...request, id: request.run });
+    case "abort":
+      await store.discard(request.run);
+      return {};
+    case "list":
+      return await store.list();
+    case "rotate":
+      return await store.rotate(request);
+  }
+}
+
+async function receive(store: LocalStore, run: string, body: RequestBody): Promise<object> {
+  await using upload = await store.upload(run);
+  try {
+    const { prefix } = body;
+    const received = await pump(body.file, upload.incoming.file, { durable: true, prefix });
+    await upload.complete(received);
+    return received;
+  } catch (error) {
+    const cause = error instanceof PumpError ? error.cause : error;
+    if (cause instanceof PlasmaError) throw cause;
+    throw new PlasmaError("storage", `cannot store the upload: ${reasonOf(cause)}`, {
+      cause,
+      code: "upload",
+    });
+  }
+}
+
+function parseRequest(line: string): Request {
+  const bad = (message: string, code = "protocol") =>
+    new PlasmaError("storage", `not a request of Plasma's protocol: ${message}`, { code });
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw bad("no JSON");
+  }
+  if (typeof value !== "object" || value === null) throw bad("no JSON object");
+  const { protocol, verb } = value as Record<string, unknown>;
+  if (protocol !== protocolVersion) {
+    throw bad(`protocol must be ${protocolVersion}, this is plasma ${version}`);
+  }
+  if (!verbs.includes(verb as Verb)) throw bad(`verb must be one of ${verbs.join(", ")}`);
+  const result = v.safeParse(requestSchema, value);
+  if (result.success) return result.output;
+  throw bad(`${v.getDotPath(result.issues[0]) ?? "the request"} is missing or wrong`);
+}
+
+/** Keep a request within the root. The refusal does not tell what exists outside. */
+async function confine(folder: string, root: string | undefined): Promise<string> {
+  const refusal = new PlasmaError(
+    "storage",
+    `there is no storage folder ${folder} among those that this key may use`,
+    { code: "outside" },
+  );
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x1f]/.test(folder) || folder.split("/").includes("..")) throw refusal;
+  if (root === undefined) return folder;
+  const isWithin = (path: string) => path === root || path.startsWith(`${root}/`);
+  try {
+    const real = await Deno.realPath(folder.startsWith("/") ? folder : `${Deno.cwd()}/${folder}`);
+    if (root === "/" || isWithin(real)) return real;
+  } catch {
+    // As if it were outside.
+  }
+  throw refusal;
+}
+
+/**
+ * Read the line of a request, and keep what was read beyond it.
+ *
+ * @throws {PlasmaError} if there is none within the time and the size that a request may have
+ */
+export async function readRequest(
+  read: (buffer: Uint8Array) => Promise<number | null>,
+  timeoutMs: number,
+): Promise<{ line: string; rest: Uint8Array }> {
+  const buffer = new Uint8Array(maximumRequest);
+  let length = 0;
+  const { promise: timeout, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new PlasmaError("storage", "no request came in time", { code: "timeout" })),
+    timeoutMs,
+  );
+  try {
+    for (;;) {
+      const count = await Promise.race([read(buffer.subarray(length)), timeout]);
+      if (count === null) {
+        throw new PlasmaError("storage", "the input ended before a request", { code: "protocol" });
+      }
+      const end = buffer.subarray(0, length + count).indexOf(10, length);
+      length += count;
+      if (end >= 0) {
+        const line = new TextDecoder().decode(buffer.subarray(0, end));
+        return { line, rest: buffer.slice(end + 1, length) };
+      }
+      if (length === buffer.length) {
+        throw new PlasmaError("storage", "the request is too long", { code: "protocol" });
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,152 @@
+import type { SshSettings } from "../config/agent.ts";
+import { PlasmaError } from "../errors.ts";
+import { type Command, describeExit, type Output, run } from "../system/process.ts";
+import { parseAnswer, protocolVersion } from "./protocol.ts";
+
+/** Connecting and the handshake may take this many seconds together (ConnectTimeout). */
+const connectSeconds = 30;
+/** A connection on which nothing comes back is given up after 4 x 15 seconds. */
+const aliveInterval = 15;
+const aliveCount = 4;
+/** An unused control master ends after this many seconds, also if we were killed. */
+const persistSeconds = 20;
+
+/** How requests reach the `plasma serve` of a storage host. */
+export class SshConnection {
+  readonly host: string;
+  readonly #settings: SshSettings;
+  readonly #controlPath: string | undefined;
+
+  /** @param folder a private folder for the socket that requests share a connection through */
+  constructor(settings: SshSettings, folder: string | undefined) {
+    this.#settings = settings;
+    this.#controlPath = folder === undefined ? undefined : `${folder}/ssh`;
+    this.host = settings.host;
+  }
+
+  /** The ssh command line that runs `plasma serve`; no word of a client reaches a shell. */
+  command(): Command {
+    return {
+      program: "ssh",
+      args: [...this.#options(), "--", this.#target(), this.#settings.command, "serve"],
+    };
+  }
+
+  #target(): string {
+    const { login, host } = this.#settings;
+    return login === undefined ? host : `${login}@${host}`;
+  }
+
+  #options(): string[] {
+    const { port, identityFile, knownHostsFile } = this.#settings;
+    const options = [
+      "BatchMode=yes",
+      `ConnectTimeout=${connectSeconds}`,
+      `ServerAliveInterval=${aliveInterval}`,
+      `ServerAliveCountMax=${aliveCount}`,
+      // On one core 1.8 times the throughput of the default cipher.
+      "Ciphers=^aes128-gcm@openssh.com",
+      "Compression=no",
+      "RequestTTY=no",
+      "RemoteCommand=none",
+      "ForwardAgent=no",
+      "ForwardX11=no",
+      "ClearAllForwardings=yes",
+      "PermitLocalCommand=no",
+      "LogLevel=ERROR",
+      ...(identityFile === undefined
+        ? []
+        : [`IdentityFile="${identityFile}"`, "IdentitiesOnly=yes"]),
+      ...(knownHostsFile === undefined ? [] : [`UserKnownHostsFile="${knownHostsFile}"`]),
+      ...(this.#controlPath === undefined ? ["ControlMaster=no", "ControlPath=none"] : [
+        "ControlMaster=auto",
+        `ControlPath=${this.#controlPath}`,
+        `ControlPersist=${persistSeconds}`,
+      ]),
+    ];
+    const flags = options.flatMap((option) => ["-o", option]);
+    return port === undefined ? flags : [...flags, "-p", String(port)];
+  }
+
+  /** A request as the line that `plasma serve` reads. */
+  static line(verb: string, parameters: object): string {
+    return JSON.stringify({ protocol: protocolVersion, verb, ...parameters }) + "\n";
+  }
+
+  /**
+   * Send a request and return the answer.
+   *
+   * @throws {PlasmaError} the storage host's error, or what kept us from reaching it
+   */
+  async request(
+    verb: string,
+    parameters: object,
+    { timeoutSeconds, signal }: { timeoutSeconds: number; signal?: AbortSignal },
+  ): Promise<Record<string, unknown>> {
+    const output = await run(this.command(), {
+      input: SshConnection.line(verb, parameters),
+      timeoutSeconds,
+      maximumOutput: 256 << 20,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return this.interpret(output, timeoutSeconds);
+  }
+
+  /** The answer in what an ssh process left. Throws as {@link request} does. */
+  interpret({ exit, stdout, messages, timedOut }: Output, timeoutSeconds: number) {
+    const text = new TextDecoder().decode(stdout);
+    const end = text.indexOf("\n");
+    if (end >= 0) return parseAnswer(text.slice(0, end), this.host);
+    if (timedOut) {
+      throw new PlasmaError("connection", `${this.host} gave no answer for ${timeoutSeconds} s`, {
+        code: "timeout",
+        remedy: "look at the load of the storage host and at the network",
+      });
+    }
+    if (text !== "") return parseAnswer(text, this.host);
+    const words = messages.tail === "" ? "" : `: ${messages.tail}`;
+    if (exit.code === 127 || exit.code === 126) {
+      throw new PlasmaError(
+        "connection",
+        `the storage host ${this.host} cannot run ${this.#settings.command}${words}`,
+        {
+          code: "no-plasma",
+          remedy: 'install plasma there, or name its absolute path as "ssh": {"command": ...}',
+        },
+      );
+    }
+    const remedy = remedyFor(messages.tail);
+    throw new PlasmaError("connection", `ssh to ${this.host} ${describeExit(exit)}${words}`, {
+      code: "connection",
+      ...(remedy === undefined ? {} : { remedy }),
+    });
+  }
+
+  /** End the shared connection, if there is one. */
+  async close(): Promise<void> {
+    if (this.#controlPath === undefined) return;
+    try {
+      if (!(await Deno.lstat(this.#controlPath)).isSocket) return;
+    } catch {
+      return;
+    }
+    await run({
+      program: "ssh",
+      args: ["-o", `ControlPath=${this.#controlPath}`, "-O", "exit", "--", this.#target()],
+    }, { timeoutSeconds: 5 });
+  }
+}
+
+/** What to do about the failures that ssh itself names; see ssh(1) and its sources. */
+function remedyFor(words: string): string | undefined {
+  if (/host key verification failed|no .* host key is known/i.test(words)) {
+    return "compare and add the host's key to known_hosts (ssh-keyscan)";
+  }
+  if (/permission denied/i.test(words)) {
+    return "give this machine a key without a passphrase that the login there accepts";
+  }
+  if (/refused|timed out|unreachable|not known|no route/i.test(words)) {
+    return "look whether the storage host is up, and whether host and port are right";
+  }
+  return undefined;
+}
