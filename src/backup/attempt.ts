@@ -1,0 +1,151 @@
+import { PlasmaError, reasonOf } from "../errors.ts";
+import type { Store } from "../stores/mod.ts";
+import type { Log } from "../system/log.ts";
+import { Progress } from "../system/progress.ts";
+import type { Transfer } from "../system/pump.ts";
+import { transfer, TransferError } from "../system/pump_worker.ts";
+import type { RunId } from "../system/run_id.ts";
+import type { ByteSource } from "./byte_source.ts";
+
+/** What a transfer needs beside its ends. */
+export interface TransferContext {
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** Bytes per second. */
+  readonly limit: number | undefined;
+  readonly expectedBytes: number | undefined;
+}
+
+/** All bytes that were moved, and what the producers had to say. */
+export interface Moved extends Transfer {
+  readonly warnings: readonly string[];
+}
+
+/** Where bytes are to go; of an Upload what a transfer needs. */
+export interface Sink {
+  readonly sink: string;
+  readonly durable: boolean;
+  onOpen(): void;
+  /** Why it stopped taking bytes, if it did. */
+  explain(): Promise<Error | undefined>;
+  /** Stop taking bytes at once. */
+  kill(): void;
+}
+
+/** A transfer in which no byte moves for so long is given up. */
+const stallSeconds = 3600;
+
+/**
+ * Move all bytes of a source into a sink, and make sure that they were all.
+ *
+ * @throws {PlasmaError} the root cause: the producer that failed, or the sink's own words
+ */
+export async function move(
+  source: ByteSource,
+  sink: Sink,
+  { signal, log, limit, expectedBytes }: TransferContext,
+): Promise<Moved> {
+  signal.throwIfAborted();
+  const kill = () => {
+    source.kill();
+    sink.kill();
+  };
+  using _ = onAbort(signal, kill);
+  const progress = new Progress(log, "archive", expectedBytes);
+  const stall = new StallWatch(kill);
+  try {
+    const moved = await transfer(
+      { source: source.path, sink: sink.sink, durable: sink.durable, limit },
+      {
+        onOpen() {
+          source.onOpen();
+          sink.onOpen();
+        },
+        onProgress(bytes) {
+          progress.update(bytes);
+          stall.update(bytes);
+        },
+      },
+    );
+    signal.throwIfAborted();
+    stall.throwIfStalled();
+    return { ...moved, warnings: await source.finish() };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof TransferError)) throw error;
+    source.kill();
+    if (error.side === "read") throw new PlasmaError("archive", `cannot read: ${error.message}`);
+    throw await sink.explain() ??
+      new PlasmaError("storage", `cannot write ${sink.sink}: ${reasonOf(error)}`, {
+        code: error.code ?? "failed",
+      });
+  } finally {
+    stall.stop();
+  }
+}
+
+/** Notices when nothing moves any more. */
+class StallWatch {
+  #bytes = -1;
+  #since = performance.now();
+  #stalled = false;
+  readonly #timer;
+
+  constructor(readonly onStall: () => void) {
+    this.#timer = setInterval(() => this.#look(), 1000);
+  }
+
+  update(bytes: number): void {
+    if (bytes === this.#bytes) return;
+    this.#bytes = bytes;
+    this.#since = performance.now();
+  }
+
+  #look(): void {
+    if (performance.now() - this.#since < stallSeconds * 1000) return;
+    this.#stalled = true;
+    this.onStall();
+  }
+
+  throwIfStalled(): void {
+    if (!this.#stalled) return;
+    throw new PlasmaError("archive", `nothing moved for ${stallSeconds} s`, { code: "timeout" });
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+/** An archive whose bytes the store has safely; it is not committed yet. */
+export interface Uploaded extends Moved {
+  readonly id: RunId;
+}
+
+/** Upload what a source produces, under the given id. What fails is removed again. */
+export async function uploadFrom(
+  source: ByteSource,
+  store: Store,
+  id: RunId,
+  context: TransferContext,
+): Promise<Uploaded> {
+  try {
+    await using upload = await store.upload(id);
+    const moved = await move(source, upload, context);
+    using _ = onAbort(context.signal, () => upload.kill());
+    await upload.complete(moved);
+    return { ...moved, id };
+  } catch (error) {
+    await store.discard(id);
+    context.signal.throwIfAborted();
+    throw error;
+  }
+}
+
+/** Call a function when a signal is aborted, as long as the result is in scope. */
+function onAbort(signal: AbortSignal, react: () => void): Disposable {
+  signal.addEventListener("abort", react);
+  return {
+    [Symbol.dispose]: () => signal.removeEventListener("abort", react),
+  };
+}

@@ -1,0 +1,192 @@
+import { describeDestination } from "../config/destination.ts";
+import { describeError, PlasmaError, statusOf } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { openStore, type RotationReport } from "../stores/mod.ts";
+import { openStrategy } from "../strategies/mod.ts";
+import { formatBytes, formatSeconds } from "../system/progress.ts";
+import { ownerOf } from "../system/run_id.ts";
+import { RunPlace } from "../system/runtime_folder.ts";
+import { requireTool } from "../system/tools.ts";
+import { makeArchive, type Stored } from "./archive.ts";
+import { hookOptions, type Run, type RunContext } from "./context.ts";
+import { runAllHooks, runHooks } from "./hooks.ts";
+import { retrying } from "./retry.ts";
+import type { Settings } from "./settings.ts";
+
+/** How a run ended. */
+export interface RunResult {
+  readonly status: ExitStatus;
+  /** The name of the new archive; null if nothing was stored. */
+  readonly archive: string | null;
+  readonly bytes: number | null;
+  readonly sha256: string | null;
+  readonly seconds: number;
+  /** What is not as it should be with an archive that was stored. */
+  readonly warnings: readonly string[];
+  /** The archives that the rotation deleted. */
+  readonly deleted: readonly string[];
+  /** Why the run failed, or what went wrong after the archive was stored. */
+  readonly error: string | null;
+}
+
+/** What a run has come to so far. */
+class Outcome {
+  readonly #start = performance.now();
+  stored: Stored | undefined;
+  readonly warnings: string[] = [];
+  readonly deleted: string[] = [];
+  /** Each makes the status at least 3. */
+  readonly problems: string[] = [];
+  /** The run was ended by it. */
+  failure: unknown;
+
+  get status(): ExitStatus {
+    if (this.failure !== undefined) return statusOf(this.failure);
+    return this.problems.length > 0 ? ExitStatus.StoredWithProblems : ExitStatus.Done;
+  }
+
+  get error(): string | undefined {
+    if (this.failure !== undefined) return describeError(this.failure);
+    return this.problems.length === 0 ? undefined : this.problems.join("; ");
+  }
+
+  get seconds(): number {
+    return Math.round((performance.now() - this.#start) / 10) / 100;
+  }
+
+  result(): RunResult {
+    const { status, stored, seconds, warnings, deleted, error } = this;
+    return {
+      status,
+      archive: stored?.name ?? null,
+      bytes: stored?.bytes ?? null,
+      sha256: stored?.sha256 ?? null,
+      seconds,
+      warnings,
+      deleted,
+      error: error ?? null,
+    };
+  }
+}
+
+/** Make one backup: hooks, archive, upload, commit, rotation, clean-up. Never throws. */
+export async function runBackup(settings: Settings, context: RunContext): Promise<RunResult> {
+  const outcome = new Outcome();
+  try {
+    await runLocked(settings, context, outcome);
+  } catch (error) {
+    outcome.failure = error;
+  }
+  return outcome.result();
+}
+
+async function runLocked(settings: Settings, context: RunContext, outcome: Outcome): Promise<void> {
+  const { destination, config } = settings;
+  const name = describeDestination(destination);
+  if (destination.kind === "ssh") await requireTool("ssh");
+  await using place = await RunPlace.enter(ownerOf(name));
+  if (place === undefined) {
+    throw new PlasmaError("lock", `another backup to ${name} is running`, {
+      status: ExitStatus.Locked,
+      remedy: "wait for its end",
+    });
+  }
+  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
+  await strategy.prepare();
+  const { folder } = place;
+  await using store = await openStore(destination, { folder, signal: context.signal });
+  try {
+    await runStages({ ...settings, ...context, place, store, strategy, outcome });
+  } catch (error) {
+    outcome.failure = error;
+  }
+  await runFinalHooks(settings, context, outcome);
+}
+
+async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
+  const { config, log, store, signal, outcome } = run;
+  const state = await retrying(config, run, "storage", () => store.hello());
+  signal.throwIfAborted();
+  await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
+  const stored = await makeArchive(run, state.newestBytes);
+  outcome.stored = stored;
+  const { bytes, seconds } = stored;
+  log.success(
+    `stored ${stored.name}: ${formatBytes(bytes)} in ${formatSeconds(seconds)} ` +
+      `(${formatBytes(bytes / Math.max(seconds, 0.001))}/s)`,
+  );
+  signal.throwIfAborted();
+  if (state.mayRotate) await rotate(run);
+  else log.info("rotation is left to the storage host: this key may not ask for it");
+  signal.throwIfAborted();
+  const problems = await runAllHooks(
+    "executeAfter",
+    config.executeAfter,
+    hookOptions(run, variables(outcome)),
+  );
+  outcome.problems.push(...problems.map(describeError));
+  signal.throwIfAborted();
+}
+
+async function rotate({ store, log, outcome }: Run & { outcome: Outcome }): Promise<void> {
+  let report: RotationReport;
+  try {
+    report = await store.rotate({ dryRun: false });
+  } catch (error) {
+    outcome.problems.push(`rotation: ${describeError(error)}`);
+    return;
+  }
+  outcome.deleted.push(...report.deleted);
+  for (const name of report.deleted) log.info(`deleted ${name}`);
+  for (const { name, error } of report.failed) {
+    outcome.problems.push(`rotation: cannot delete ${name}: ${error}`);
+  }
+  for (const name of report.future) {
+    outcome.warnings.push(`${name} is dated in the future: is a clock wrong?`);
+  }
+  if (report.foreign.length > 0) {
+    const some = report.foreign.slice(0, 5).join(", ");
+    const more = report.foreign.length > 5 ? ` and ${report.foreign.length - 5} more` : "";
+    log.info(`not archives, left alone: ${some}${more}`);
+  }
+}
+
+/** Statuses with which a run has touched nothing, so that there is nothing to react to. */
+const untouched: readonly ExitStatus[] = [ExitStatus.Usage, ExitStatus.Locked];
+
+async function runFinalHooks(
+  { config, destination }: Settings,
+  context: RunContext,
+  outcome: Outcome,
+): Promise<void> {
+  const run = (name: "executeOnFailure" | "executeAlways") =>
+    runAllHooks(name, config[name], {
+      ...hookOptions({ config, destination, ...context }, variables(outcome)),
+      signal: context.hookSignal,
+    });
+  const { status } = outcome;
+  if (untouched.includes(status)) return;
+  if (status !== ExitStatus.Done) {
+    outcome.problems.push(...(await run("executeOnFailure")).map(describeError));
+  }
+  outcome.problems.push(...(await run("executeAlways")).map(describeError));
+}
+
+/** What hooks are told of a run. */
+function variables({ status, stored, error }: Outcome): Record<string, string> {
+  return {
+    PLASMA_STATUS: String(status),
+    PLASMA_ARCHIVE: stored?.name ?? "",
+    PLASMA_BYTES: String(stored?.bytes ?? ""),
+    PLASMA_SHA256: stored?.sha256 ?? "",
+    PLASMA_ERROR: error ?? "",
+  };
+}
+
+/** What the run writes itself must not be archived: it would grow while it is read. */
+function ownPaths({ config, destination }: Settings): string[] {
+  return [
+    ...(config.tempfile === undefined ? [] : [config.tempfile]),
+    ...(destination.kind === "local" ? [destination.folder] : []),
+  ];
+}

@@ -1,0 +1,191 @@
+import { type Arguments, parseCommandLine } from "../cli/args.ts";
+import { storeFlags, withSshFlags } from "../cli/find_store.ts";
+import { print, printJson, table } from "../cli/output.ts";
+import { runBackup, type RunResult } from "../backup/run.ts";
+import { loadSettings, type Settings } from "../backup/settings.ts";
+import { agentSchema, strategyNames } from "../config/agent.ts";
+import { describeDestination, parseDestination, resolvePath } from "../config/destination.ts";
+import { checkConfig } from "../config/load.ts";
+import { policyFileName } from "../config/policy.ts";
+import { SignalError, UsageError } from "../errors.ts";
+import { type EndingSignal, ExitStatus, signalNumbers } from "../exit_status.ts";
+import { initStorageFolder } from "../stores/init.ts";
+import { type Coverage, openStrategy } from "../strategies/mod.ts";
+import { Log } from "../system/log.ts";
+
+export const help = `plasma backup [--config FILE] [--dry-run] [--json]
+plasma backup --to DEST [FLAGS] FOLDER...
+plasma-agent [--config FILE]
+
+Make an archive of the configured folders, store it, and rotate. The name of the new
+archive is printed to standard output.
+
+  --config FILE  default: /etc/plasma-agent.jsonc, .json or .conf, the first that exists
+  --to DEST      no config: store the FOLDERs in /folder, user@host:/folder or
+                 ssh://user@host:port/folder; a local folder is made if it does not exist
+  --dry-run      only show what would be archived, and how
+  --json         print the result as JSON: archive, bytes, seconds, sha256, warnings, deleted
+
+With --to also, as in the config:
+  --strategy ${
+  strategyNames.join("|")
+} (default: tar), --exclude PATTERN (several), --exclude-caches,
+  --tempfile FILE, --bandwidth-limit 20M, --retries N, --retry-delay 1m,
+  --identity-file FILE, --known-hosts-file FILE, --ssh-command PROGRAM`;
+
+/** Flags of `--to` that stand for a key of the config. */
+const configFlags: Readonly<Record<string, string>> = {
+  strategy: "strategy",
+  tempfile: "tempfile",
+  "bandwidth-limit": "bandwidthLimit",
+  retries: "retries",
+  "retry-delay": "retryDelay",
+};
+
+export async function run(args: readonly string[]): Promise<ExitStatus> {
+  const line = parseCommandLine("backup", args, {
+    switches: ["dry-run", "exclude-caches"],
+    values: ["to", ...storeFlags.filter((flag) => flag !== "from"), ...Object.keys(configFlags)],
+    lists: ["exclude"],
+  });
+  const log = new Log(line.log);
+  const settings = await readSettings(line);
+  if (line.has("dry-run")) return await showCoverage(settings, line);
+  if (line.value("to") !== undefined) prepareFolder(settings, log);
+
+  const signals = new Signals();
+  const result = await runBackup(settings, {
+    log,
+    signal: signals.first,
+    hookSignal: signals.second,
+  });
+  signals.stop();
+  report(result, line, log);
+  return result.status;
+}
+
+async function readSettings(line: Arguments): Promise<Settings> {
+  const to = line.value("to");
+  if (to !== undefined) return settingsFromFlags(to, line);
+  const foreign = [
+    ...Object.keys(configFlags).filter((flag) => line.value(flag) !== undefined),
+    ...["identity-file", "known-hosts-file", "ssh-command"].filter((flag) =>
+      line.value(flag) !== undefined
+    ),
+    ...(line.list("exclude").length > 0 ? ["exclude"] : []),
+    ...(line.has("exclude-caches") ? ["exclude-caches"] : []),
+  ];
+  if (foreign.length > 0 || line.positional.length > 0) {
+    const what = foreign[0] === undefined
+      ? `the folder "${line.positional[0]}"`
+      : `--${foreign[0]}`;
+    throw new UsageError(
+      "command line",
+      `${what} goes only with --to DEST`,
+      "say where to store it, or put it into the config",
+    );
+  }
+  return await loadSettings(line.value("config"));
+}
+
+function settingsFromFlags(to: string, line: Arguments): Settings {
+  if (line.value("config") !== undefined) {
+    throw new UsageError("command line", "--to and --config exclude each other");
+  }
+  const destination = withSshFlags(parseDestination(to, Deno.cwd()), line);
+  if (line.positional.length === 0 && line.value("strategy") !== "noop") {
+    throw new UsageError("command line", "no FOLDER to back up", "see plasma help backup");
+  }
+  const raw: Record<string, unknown> = {
+    strategy: "tar",
+    folders: line.positional.map((folder) => resolvePath(folder, Deno.cwd())),
+    remoteFolder: destination.folder,
+    exclude: line.list("exclude"),
+    excludeCaches: line.has("exclude-caches"),
+    ...(destination.kind === "ssh" ? { ssh: destination.ssh } : {}),
+  };
+  for (const [flag, key] of Object.entries(configFlags)) {
+    const value = line.value(flag);
+    if (value !== undefined) raw[key] = key === "retries" ? Number(value) : value;
+  }
+  if (typeof raw.tempfile === "string") raw.tempfile = resolvePath(raw.tempfile, Deno.cwd());
+  return { config: checkConfig("command line", raw, agentSchema), destination };
+}
+
+function prepareFolder({ destination }: Settings, log: Log): void {
+  if (destination.kind !== "local") return;
+  if (!initStorageFolder(destination.folder)) return;
+  log.info(
+    `made the storage folder ${destination.folder}; its policy, to be edited, is ` +
+      `${destination.folder}/${policyFileName}`,
+  );
+}
+
+async function showCoverage(settings: Settings, line: Arguments): Promise<ExitStatus> {
+  const { config, destination } = settings;
+  const strategy = await openStrategy({ config, ownPaths: [] });
+  await strategy.prepare();
+  const coverage = await strategy.survey();
+  if (line.has("json")) {
+    printJson({
+      destination: describeDestination(destination),
+      strategy: config.strategy,
+      ...coverage,
+    });
+  } else {
+    print(describeCoverage(coverage, settings));
+  }
+  return ExitStatus.Done;
+}
+
+function describeCoverage(
+  { folders, notices }: Coverage,
+  { config, destination }: Settings,
+): string {
+  const rows = folders.flatMap(({ folder, snapshots, live, skipped }) => [
+    [folder],
+    ...snapshots.map((path) => ["  snapshot", path]),
+    ...live.map(({ path, reason }) => ["  live", path, reason]),
+    ...skipped.map(({ path, reason }) => ["  skipped", path, reason]),
+  ]);
+  const head = `strategy ${config.strategy}, to ${describeDestination(destination)}\n`;
+  return head + table(rows) + notices.map((notice) => `${notice}\n`).join("");
+}
+
+function report(result: RunResult, line: Arguments, log: Log): void {
+  for (const warning of result.warnings) log.warning(warning);
+  if (line.has("json")) printJson(result);
+  else if (result.archive !== null && !line.log.quiet) print(result.archive);
+  if (result.error !== null) {
+    log.error(result.archive === null ? result.error : `stored, but ${result.error}`);
+  }
+}
+
+/** The first ending signal ends the run; the second one also the hooks that run after a failure. */
+class Signals {
+  readonly #controllers = [new AbortController(), new AbortController()] as const;
+  readonly #listeners: (readonly [EndingSignal, () => void])[] = [];
+
+  constructor() {
+    for (const signal of Object.keys(signalNumbers) as EndingSignal[]) {
+      const listener = () => {
+        const open = this.#controllers.find((controller) => !controller.signal.aborted);
+        open?.abort(new SignalError(signal));
+      };
+      Deno.addSignalListener(signal, listener);
+      this.#listeners.push([signal, listener]);
+    }
+  }
+
+  get first(): AbortSignal {
+    return this.#controllers[0].signal;
+  }
+
+  get second(): AbortSignal {
+    return this.#controllers[1].signal;
+  }
+
+  stop(): void {
+    for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
+  }
+}

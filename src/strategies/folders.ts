@@ -1,0 +1,37 @@
+import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
+import { isWithin } from "../system/mounts.ts";
+
+/** The configured folders without doubles, and without those that lie in another one of them. */
+export function distinctFolders(folders: readonly string[]): string[] {
+  const unique = [...new Set(folders)];
+  return unique.filter((folder) =>
+    !unique.some((other) => other !== folder && isWithin(folder, other))
+  );
+}
+
+/**
+ * Make sure that all folders are there before any of them is read.
+ *
+ * @returns notices about folders that are not what they may seem
+ * @throws {PlasmaError} that names each folder which is missing
+ */
+export async function checkFolders(folders: readonly string[]): Promise<string[]> {
+  const notices: string[] = [];
+  const faults: string[] = [];
+  for (const folder of folders) {
+    try {
+      const { isSymlink } = await Deno.lstat(folder);
+      if (!isSymlink) continue;
+      const target = await Deno.readLink(folder);
+      notices.push(`${folder} is a symbolic link to ${target}: only the link itself is archived`);
+    } catch (error) {
+      const reason = errorCode(error) === "ENOENT" ? "does not exist" : reasonOf(error);
+      faults.push(`${folder} ${reason}`);
+    }
+  }
+  if (faults.length === 0) return notices;
+  throw new PlasmaError("source", `configured to be archived, but ${faults.join(", ")}`, {
+    remedy: 'create it, or take it out of "folders"',
+    code: "source",
+  });
+}

@@ -1,0 +1,88 @@
+import type { AgentConfig } from "../config/agent.ts";
+import type { Command, Exit } from "../system/process.ts";
+
+/**
+ * A strategy turns the configured folders into the bytes of an archive. Each promises:
+ * - what is missing of the folders is said, in the coverage or as a warning, never left out silently;
+ * - if it cannot do what its name says it fails; it never falls back to another strategy.
+ */
+export interface Strategy {
+  /**
+   * Make sure that the strategy can work here, before anything is run. The folders need not exist
+   * yet: hooks may make them.
+   *
+   * @throws {PlasmaError} that says what is missing
+   */
+  prepare(): Promise<void>;
+  /** Find out what would be archived, and how. Changes nothing. */
+  survey(): Promise<Coverage>;
+  /** Freeze what is to be frozen; from now on there is something to clean up. */
+  open(coverage: Coverage): Promise<Source>;
+}
+
+/** What a backup covers, for people and programs. */
+export interface Coverage {
+  readonly folders: readonly FolderCoverage[];
+  /** What the user should know, although nothing is wrong. */
+  readonly notices: readonly string[];
+}
+
+/** What a backup covers of one configured folder. */
+export interface FolderCoverage {
+  readonly folder: string;
+  /** The paths of the subvolumes that are frozen. */
+  readonly snapshots: readonly string[];
+  /** What is read while it may change. */
+  readonly live: readonly Place[];
+  readonly skipped: readonly Place[];
+}
+
+/** A mounted filesystem, or another place in the tree, and why it is treated as it is. */
+export interface Place {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** An archive in the making. */
+export interface Source {
+  /** The kind of the archive without compression and encryption, always "tar" so far. */
+  readonly kind: string;
+  /** Whether it is a frozen state: then services may go on as soon as it is open. */
+  readonly frozen: boolean;
+  /** The program that writes the archive to its standard output; without one it is empty. */
+  readonly command: Command | undefined;
+  /**
+   * Judge the end of the program.
+   *
+   * @returns warnings: the archive is usable, but these files are not as they should be
+   * @throws {PlasmaError} if the archive is not usable
+   */
+  judge(exit: Exit, messages: readonly string[]): readonly string[];
+  /**
+   * Clean up. Does nothing when called again.
+   *
+   * @returns what could not be cleaned up, each with the remedy
+   */
+  close(): Promise<readonly string[]>;
+}
+
+/** What a strategy needs to know. */
+export interface StrategyContext {
+  readonly config: AgentConfig;
+  /** Folders and files that the run itself writes: left out of the archive. */
+  readonly ownPaths: readonly string[];
+}
+
+/** The strategies: a new one is a file, a name in config/agent.ts and a row here. */
+const strategies: Record<
+  AgentConfig["strategy"],
+  (context: StrategyContext) => Promise<Strategy>
+> = {
+  "tar": async (context) => new (await import("./tar.ts")).TarStrategy(context),
+  "noop": async () => new (await import("./noop.ts")).NoopStrategy(),
+};
+
+/** The strategy of a config. */
+export function openStrategy(context: StrategyContext): Promise<Strategy> {
+  return strategies[context.config.strategy](context);
+}

@@ -1,0 +1,59 @@
+import { isPseudo, mountOf, mountsBelow, readMounts } from "../system/mounts.ts";
+import { checkFolders, distinctFolders } from "./folders.ts";
+import type { Coverage, Source, Strategy, StrategyContext } from "./mod.ts";
+import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
+
+/** Archives the folders as they are, while they may change. */
+export class TarStrategy implements Strategy {
+  readonly #context: StrategyContext;
+  readonly #folders: readonly string[];
+
+  constructor(context: StrategyContext) {
+    this.#context = context;
+    this.#folders = distinctFolders(context.config.folders);
+  }
+
+  prepare(): Promise<void> {
+    return requireGnuTar();
+  }
+
+  async survey(): Promise<Coverage> {
+    const notices = await checkFolders(this.#folders);
+    const mounts = await readMounts();
+    const folders = this.#folders.map((folder) => {
+      const below = mountsBelow(folder, mounts);
+      const here = mountOf(folder, mounts);
+      return {
+        folder,
+        snapshots: [],
+        live: [
+          { path: folder, reason: `read as it is${here === undefined ? "" : ` (${here.type})`}` },
+          ...below.filter((mount) => !isPseudo(mount))
+            .map((mount) => ({ path: mount.path, reason: `mounted below (${mount.type})` })),
+        ],
+        skipped: below.filter(isPseudo)
+          .map((mount) => ({ path: mount.path, reason: `no files of its own (${mount.type})` })),
+      };
+    });
+    return { folders, notices };
+  }
+
+  open(coverage: Coverage): Promise<Source> {
+    const { config, ownPaths } = this.#context;
+    const command = tarCommand({
+      root: "/",
+      folders: this.#folders,
+      exclude: config.exclude,
+      excludeCaches: config.excludeCaches,
+      omit: ownPaths,
+      empty: coverage.folders.flatMap(({ skipped }) => skipped.map(({ path }) => path)),
+    });
+    return Promise.resolve({
+      kind: "tar",
+      frozen: false,
+      command,
+      judge: (exit, messages) => judgeTar(exit, messages, true),
+      close: () => Promise.resolve([]),
+    });
+  }
+}

@@ -1,0 +1,131 @@
+import { PlasmaError, UsageError } from "../errors.ts";
+import { type Command, describeExit, type Exit, run } from "../system/process.ts";
+
+/** What tar(1) is to archive. */
+export interface TarJob {
+  /** Where the folders are found: "/" for the live system, or a tree of snapshots. */
+  readonly root: string;
+  /** Absolute paths as they are seen in the archive, none within another. */
+  readonly folders: readonly string[];
+  /** Patterns as `tar --exclude` takes them; a leading slash stands for the root. */
+  readonly exclude: readonly string[];
+  readonly excludeCaches: boolean;
+  /** Files and folders that are left out altogether, by path. */
+  readonly omit: readonly string[];
+  /** Folders whose content is left out, by path. */
+  readonly empty: readonly string[];
+}
+
+/**
+ * The command line of GNU tar for a job. Members are named without the leading slash, as Plasma 1.0
+ * named them ("etc/passwd"), and keep numeric owners, modes, hard links, sparse regions, ACLs and
+ * extended attributes; the format is pax (POSIX.1-2001), which `--xattrs` needs and any tar reads.
+ */
+export function tarCommand(job: TarJob): Command {
+  // The root itself is ".", and then all names begin with "./" until they are stored.
+  const whole = job.folders.includes("/");
+  const prefix = whole ? "./" : "";
+  const name = (path: string) => prefix + path.replace(/^\/+/, "");
+  return {
+    program: "tar",
+    args: [
+      "--create",
+      "--file=-",
+      "--format=posix",
+      // Without the process id and times of reading in the headers, the same tree gives the same bytes.
+      "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+      "--numeric-owner",
+      "--sparse",
+      "--acls",
+      "--xattrs",
+      "--xattrs-include=*",
+      "--totals",
+      "--no-unquote",
+      // Few large writes: the pipe is read in large blocks too.
+      "--blocking-factor=128",
+      `--directory=${job.root}`,
+      ...(job.excludeCaches ? ["--exclude-caches"] : []),
+      "--anchored",
+      "--no-wildcards",
+      ...job.omit.map((path) => `--exclude=${name(path)}`),
+      "--wildcards",
+      ...job.empty.map((path) => `--exclude=${escapePattern(name(path))}/*`),
+      ...job.exclude.filter(isFromRoot).map((pattern) => `--exclude=${name(tidy(pattern))}`),
+      "--no-anchored",
+      ...job.exclude.filter((pattern) => !isFromRoot(pattern))
+        .map((pattern) => `--exclude=${tidy(pattern)}`),
+      ...(whole ? ["--transform=flags=rh;s,^\\./\\(.\\),\\1,"] : []),
+      "--",
+      ...(whole ? ["."] : job.folders.map(name)),
+    ],
+  };
+}
+
+const isFromRoot = (pattern: string) => pattern.startsWith("/");
+
+/** A pattern with a slash at its end would match nothing. */
+const tidy = (pattern: string) => pattern.length > 1 ? pattern.replace(/\/+$/, "") : pattern;
+
+function escapePattern(path: string): string {
+  return path.replaceAll(/[\\*?[\]]/g, "\\$&");
+}
+
+const totals = /^Total bytes written: (\d+)/;
+
+/** What tar has said, sorted. */
+interface TarWords {
+  /** The size of the archive; tar says it only at the end of a complete one. */
+  readonly totalBytes: number | undefined;
+  /** About files. */
+  readonly complaints: readonly string[];
+}
+
+function sortWords(messages: readonly string[]): TarWords {
+  const total = messages.map((line) => totals.exec(line)?.[1]).find((bytes) => bytes !== undefined);
+  return {
+    totalBytes: total === undefined ? undefined : Number(total),
+    complaints: messages.filter((line) =>
+      !totals.test(line) &&
+      !/socket ignored$|^tar: Removing leading |^tar: Exiting with failure status|^tar: Error is not recoverable/
+        .test(line)
+    ).map((line) => line.replace(/^tar: /, "")),
+  };
+}
+
+/**
+ * Judge how tar ended.
+ *
+ * @param live whether files may change while they are read: then status 1 ("some files differ")
+ * gives warnings, and else it is a failure
+ * @throws {PlasmaError} if the archive is not complete
+ */
+export function judgeTar(exit: Exit, messages: readonly string[], live: boolean): string[] {
+  const { totalBytes, complaints } = sortWords(messages);
+  const isTolerable = exit.code === 0 || (exit.code === 1 && live);
+  if (isTolerable && totalBytes !== undefined) {
+    return exit.code === 0 ? [] : [...complaints];
+  }
+  const what = isTolerable ? "ended before the archive was complete" : describeExit(exit);
+  const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;
+  const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
+  throw new PlasmaError("archive", `tar ${what}${words}${more}`, {
+    code: "source",
+    ...(words === "" ? {} : { remedy: "mend or exclude these files" }),
+  });
+}
+
+/**
+ * Make sure that tar is there and is GNU tar.
+ *
+ * @throws {UsageError} if it is not
+ */
+export async function requireGnuTar(): Promise<void> {
+  const { stdout, exit } = await run({ program: "tar", args: ["--version"] });
+  const [line] = new TextDecoder().decode(stdout).split("\n");
+  if (exit.code === 0 && line?.includes("GNU tar")) return;
+  throw new UsageError(
+    "tools",
+    `the program tar is not GNU tar but "${line}"`,
+    "install the package tar",
+  );
+}
