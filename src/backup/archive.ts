@@ -24,12 +24,13 @@ export interface Stored extends Committed {
 export async function makeArchive(run: Run, expectedBytes: number | undefined): Promise<Stored> {
   const { config, strategy, log, outcome } = run;
   const start = performance.now();
-  const coverage = await strategy.survey();
+  const { coverage, open } = await strategy.survey();
   for (const notice of coverage.notices) log.info(notice);
   for (const { skipped } of coverage.folders) {
     for (const { path, reason } of skipped) log.info(`left out: ${path}: ${reason}`);
   }
-  const source = await strategy.open(coverage);
+  outcome.warnings.push(...coverage.warnings);
+  const source = await open(run.place);
   const closeSource = async () => {
     outcome.problems.push(...await source.close());
   };

@@ -1,3 +1,5 @@
+import { printable } from "../system/log.ts";
+
 /** Write a result to standard output. A reader that has gone is no error. */
 export function print(text: string): void {
   const bytes = new TextEncoder().encode(text.endsWith("\n") ? text : `${text}\n`);
@@ -14,8 +16,15 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
 
-/** Rows as lines with aligned columns; columns named in `right` are aligned to the right. */
-export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+/**
+ * Rows as lines with aligned columns; columns named in `right` are aligned to the right. Control
+ * characters are escaped: names may hold newlines.
+ */
+export function table(
+  cells: readonly (readonly string[])[],
+  right: readonly number[] = [],
+): string {
+  const rows = cells.map((row) => row.map((cell) => printable(cell).replaceAll("\n", "\\n")));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {

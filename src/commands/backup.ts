@@ -125,7 +125,7 @@ async function showCoverage(settings: Settings, line: Arguments): Promise<ExitSt
   const { config, destination } = settings;
   const strategy = await openStrategy({ config, ownPaths: [] });
   await strategy.prepare();
-  const coverage = await strategy.survey();
+  const { coverage } = await strategy.survey();
   if (line.has("json")) {
     printJson({
       destination: describeDestination(destination),
@@ -144,7 +144,7 @@ function describeCoverage(
 ): string {
   const rows = folders.flatMap(({ folder, snapshots, live, skipped }) => [
     [folder],
-    ...snapshots.map((path) => ["  snapshot", path]),
+    ...snapshots.map(({ path, reason }) => ["  snapshot", path, reason]),
     ...live.map(({ path, reason }) => ["  live", path, reason]),
     ...skipped.map(({ path, reason }) => ["  skipped", path, reason]),
   ]);

@@ -66,9 +66,20 @@ const storageFolder = v.pipe(
 
 const commands = v.array(text("a command for /bin/sh"), "a list of commands for /bin/sh");
 
-export const strategyNames = ["tar", "noop"] as const;
+export const strategyNames = ["tar", "btrfs-snapshot", "noop"] as const;
 
-const options = v.optional(v.object({}, "an object with the options of the strategy"), {});
+const liveMounts = v.picklist(
+  ["include", "skip", "fail"],
+  'one of "include", "skip", "fail"',
+);
+
+const options = v.optional(
+  v.object(
+    { liveMounts: v.optional(liveMounts, "include") },
+    "an object with the options of the strategy",
+  ),
+  {},
+);
 
 const ssh = v.object({
   host: check("a host name, ssh alias or IP address", isHost),

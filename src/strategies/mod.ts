@@ -1,5 +1,6 @@
 import type { AgentConfig } from "../config/agent.ts";
 import type { Command, Exit } from "../system/process.ts";
+import type { RunId } from "../system/run_id.ts";
 
 /**
  * A strategy turns the configured folders into the bytes of an archive. Each promises:
@@ -14,10 +15,26 @@ export interface Strategy {
    * @throws {PlasmaError} that says what is missing
    */
   prepare(): Promise<void>;
-  /** Find out what would be archived, and how. Changes nothing. */
-  survey(): Promise<Coverage>;
+  /**
+   * Find out what would be archived, and how. Changes nothing.
+   *
+   * @throws {PlasmaError} if a folder is missing, or cannot be archived in this way
+   */
+  survey(): Promise<Survey>;
+}
+
+/** What a strategy has found, and would archive. */
+export interface Survey {
+  readonly coverage: Coverage;
   /** Freeze what is to be frozen; from now on there is something to clean up. */
-  open(coverage: Coverage): Promise<Source>;
+  open(run: RunMarks): Promise<Source>;
+}
+
+/** By what a run marks what it makes, and where it keeps what only it needs. */
+export interface RunMarks {
+  readonly id: RunId;
+  /** A private folder that goes with the run. */
+  readonly folder: string;
 }
 
 /** What a backup covers, for people and programs. */
@@ -25,13 +42,15 @@ export interface Coverage {
   readonly folders: readonly FolderCoverage[];
   /** What the user should know, although nothing is wrong. */
   readonly notices: readonly string[];
+  /** What is archived in another way than the strategy's name promises. */
+  readonly warnings: readonly string[];
 }
 
 /** What a backup covers of one configured folder. */
 export interface FolderCoverage {
   readonly folder: string;
-  /** The paths of the subvolumes that are frozen. */
-  readonly snapshots: readonly string[];
+  /** The subvolumes that are frozen, each at the path of its root. */
+  readonly snapshots: readonly Place[];
   /** What is read while it may change. */
   readonly live: readonly Place[];
   readonly skipped: readonly Place[];
@@ -78,6 +97,8 @@ const strategies: Record<
   AgentConfig["strategy"],
   (context: StrategyContext) => Promise<Strategy>
 > = {
+  "btrfs-snapshot": async (context) =>
+    new (await import("./btrfs_snapshot.ts")).BtrfsSnapshotStrategy(context),
   "tar": async (context) => new (await import("./tar.ts")).TarStrategy(context),
   "noop": async () => new (await import("./noop.ts")).NoopStrategy(),
 };

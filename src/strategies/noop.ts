@@ -1,4 +1,4 @@
-import type { Coverage, Source, Strategy } from "./mod.ts";
+import type { Strategy, Survey } from "./mod.ts";
 
 /** Archives nothing: an empty file. For trying out hooks, the storage and the rotation. */
 export class NoopStrategy implements Strategy {
@@ -6,17 +6,21 @@ export class NoopStrategy implements Strategy {
     return Promise.resolve();
   }
 
-  survey(): Promise<Coverage> {
-    return Promise.resolve({ folders: [], notices: ["strategy noop: the archive will be empty"] });
-  }
-
-  open(): Promise<Source> {
+  survey(): Promise<Survey> {
     return Promise.resolve({
-      kind: "tar",
-      frozen: false,
-      command: undefined,
-      judge: () => [],
-      close: () => Promise.resolve([]),
+      coverage: {
+        folders: [],
+        notices: ["strategy noop: the archive will be empty"],
+        warnings: [],
+      },
+      open: () =>
+        Promise.resolve({
+          kind: "tar",
+          frozen: false,
+          command: undefined,
+          judge: () => [],
+          close: () => Promise.resolve([]),
+        }),
     });
   }
 }

@@ -1,6 +1,6 @@
 import { isPseudo, mountOf, mountsBelow, readMounts } from "../system/mounts.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
-import type { Coverage, Source, Strategy, StrategyContext } from "./mod.ts";
+import type { Coverage, Source, Strategy, StrategyContext, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
 
 /** Archives the folders as they are, while they may change. */
@@ -17,7 +17,7 @@ export class TarStrategy implements Strategy {
     return requireGnuTar();
   }
 
-  async survey(): Promise<Coverage> {
+  async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
     const mounts = await readMounts();
     const folders = this.#folders.map((folder) => {
@@ -35,10 +35,11 @@ export class TarStrategy implements Strategy {
           .map((mount) => ({ path: mount.path, reason: `no files of its own (${mount.type})` })),
       };
     });
-    return { folders, notices };
+    const coverage = { folders, notices, warnings: [] };
+    return { coverage, open: () => Promise.resolve(this.#source(coverage)) };
   }
 
-  open(coverage: Coverage): Promise<Source> {
+  #source(coverage: Coverage): Source {
     const { config, ownPaths } = this.#context;
     const command = tarCommand({
       root: "/",
@@ -48,12 +49,12 @@ export class TarStrategy implements Strategy {
       omit: ownPaths,
       empty: coverage.folders.flatMap(({ skipped }) => skipped.map(({ path }) => path)),
     });
-    return Promise.resolve({
+    return {
       kind: "tar",
       frozen: false,
       command,
-      judge: (exit, messages) => judgeTar(exit, messages, true),
+      judge: (exit, messages) => judgeTar(exit, messages, () => true),
       close: () => Promise.resolve([]),
-    });
+    };
   }
 }

@@ -95,13 +95,18 @@ function sortWords(messages: readonly string[]): TarWords {
 /**
  * Judge how tar ended.
  *
- * @param live whether files may change while they are read: then status 1 ("some files differ")
- * gives warnings, and else it is a failure
+ * @param mayChange whether a file that tar complains of may have changed while it was read; then
+ * status 1 ("some files differ") gives warnings, and else it is a failure
  * @throws {PlasmaError} if the archive is not complete
  */
-export function judgeTar(exit: Exit, messages: readonly string[], live: boolean): string[] {
+export function judgeTar(
+  exit: Exit,
+  messages: readonly string[],
+  mayChange: (path: string) => boolean,
+): string[] {
   const { totalBytes, complaints } = sortWords(messages);
-  const isTolerable = exit.code === 0 || (exit.code === 1 && live);
+  const isTolerable = exit.code === 0 ||
+    (exit.code === 1 && complaints.every((line) => mayChange(`/${line.replace(/^\.?\/+/, "")}`)));
   if (isTolerable && totalBytes !== undefined) {
     return exit.code === 0 ? [] : [...complaints];
   }

@@ -14,8 +14,8 @@ export interface Mount {
   /** The type of the filesystem, "ext4", "fuse.sshfs" ... */
   readonly type: string;
   readonly source: string;
-  /** Options of the filesystem, "rw,subvolid=256,subvol=/@" ... */
-  readonly options: string;
+  /** Whether the mount, or the whole filesystem, is read-only. */
+  readonly readOnly: boolean;
 }
 
 /** The mounts that can be reached by their path, in the order in which they were made. */
@@ -32,7 +32,7 @@ export async function readMounts(): Promise<Mount[]> {
 export function parseMountinfo(text: string): Mount[] {
   return text.split("\n").flatMap((line) => {
     const [left, right] = line.split(" - ");
-    const [id, parent, device, root, path] = left!.split(" ");
+    const [id, parent, device, root, path, mountOptions] = left!.split(" ");
     const [type, source, options] = right?.split(" ") ?? [];
     if (path === undefined || type === undefined) return [];
     return [{
@@ -43,9 +43,13 @@ export function parseMountinfo(text: string): Mount[] {
       path: unescape(path),
       type,
       source: unescape(source ?? ""),
-      options: options ?? "",
+      readOnly: isReadOnly(mountOptions) || isReadOnly(options),
     }];
   });
+}
+
+function isReadOnly(options: string | undefined): boolean {
+  return options?.split(",").includes("ro") ?? false;
 }
 
 /** Spaces, tabs, newlines and backslashes are written in octal. */

@@ -1,0 +1,185 @@
+import {
+  isNetwork,
+  isPseudo,
+  isWithin,
+  type Mount,
+  mountOf,
+  mountsBelow,
+} from "../system/mounts.ts";
+import { snapshotFolder, type Subvolume } from "./subvolumes.ts";
+
+/**
+ * What lies within reach of a folder: the subvolumes that hold it and that are nested in it, and
+ * the other filesystems mounted below. Pure: mounts and subvolumes are given.
+ */
+
+/** A btrfs filesystem, and what is known of it. */
+export interface Filesystem {
+  /** "major:minor" as in mountinfo. */
+  readonly device: string;
+  readonly subvolumes: readonly Subvolume[];
+}
+
+/** A part of a subvolume. */
+export interface Frozen {
+  readonly kind: "frozen";
+  readonly device: string;
+  readonly subvolume: Subvolume;
+  /** The path within the subvolume, without a leading slash; "" is its root. */
+  readonly inside: string;
+}
+
+/** A part of another filesystem, by its path. */
+export interface Live {
+  readonly kind: "live";
+  readonly path: string;
+  readonly type: string;
+}
+
+/** Something that is to be seen at a path of the archive. */
+export interface Part {
+  /** Where it is to be seen. */
+  readonly target: string;
+  readonly origin: Frozen | Live;
+}
+
+/** What a folder is made of. */
+export interface Reach {
+  readonly folder: string;
+  /** Upper ones before those below them. */
+  readonly parts: readonly Part[];
+  readonly skipped: readonly Mount[];
+}
+
+/** A configured folder, and where it really is: symbolic links above it resolved. */
+export interface Located {
+  readonly folder: string;
+  readonly real: string;
+}
+
+/** Given the mounts and the btrfs filesystems, find out what a folder is made of. */
+export function reachOf(
+  { folder, real }: Located,
+  mounts: readonly Mount[],
+  filesystems: readonly Filesystem[],
+): Reach {
+  const parts: Part[] = [];
+  const skipped: Mount[] = [];
+  const holder = mountOf(real, mounts)!;
+  const atTarget = (path: string) => joinPath(folder, relativePath(path, real));
+
+  // A folder that is nothing of its own is seen through the folder that holds it: it may be a file
+  // or a link, which cannot be mounted.
+  const seen = real === holder.path
+    ? { path: real, target: folder }
+    : { path: parentOf(real), target: parentOf(folder) };
+  const first = mountOf(seen.path, mounts)!;
+  parts.push({ target: seen.target, origin: originOf(seen.path, first, filesystems) });
+
+  const addNested = (mount: Mount, from: string) => {
+    for (const { path, subvolume } of subvolumesBelow(from, mount, filesystems)) {
+      if (mountOf(path, mounts) !== mount) continue;
+      const origin = { kind: "frozen", device: mount.device, subvolume, inside: "" } as const;
+      parts.push({ target: atTarget(path), origin });
+    }
+  };
+  addNested(holder, real);
+  for (const mount of mountsBelow(real, mounts)) {
+    if (isPseudo(mount) || isNetwork(mount)) {
+      skipped.push(mount);
+      continue;
+    }
+    parts.push({ target: atTarget(mount.path), origin: originOf(mount.path, mount, filesystems) });
+    addNested(mount, mount.path);
+  }
+  return { folder, parts: sortByDepth(parts), skipped };
+}
+
+/** What is at a path that lies on the given mount. */
+function originOf(path: string, mount: Mount, filesystems: readonly Filesystem[]): Frozen | Live {
+  const filesystem = filesystems.find(({ device }) => device === mount.device);
+  if (filesystem === undefined) return { kind: "live", path, type: mount.type };
+  const { device } = filesystem;
+  const fsPath = pathInFilesystem(path, mount);
+  const subvolume = holderOf(fsPath, filesystem.subvolumes);
+  const inside = relativePath(`/${fsPath}`, `/${subvolume.path}`);
+  return { kind: "frozen", device, subvolume, inside };
+}
+
+/** The subvolumes whose roots lie below a path, or at it unless it is where the mount is. */
+function subvolumesBelow(
+  path: string,
+  mount: Mount,
+  filesystems: readonly Filesystem[],
+): { path: string; subvolume: Subvolume }[] {
+  const filesystem = filesystems.find(({ device }) => device === mount.device);
+  if (filesystem === undefined) return [];
+  const start = `/${pathInFilesystem(path, mount)}`;
+  return filesystem.subvolumes.filter((subvolume) =>
+    isWithin(`/${subvolume.path}`, start) && !isOwn(subvolume.path, filesystem.subvolumes) &&
+    !(`/${subvolume.path}` === start && path === mount.path)
+  ).map((subvolume) => ({
+    subvolume,
+    path: joinPath(mount.path, relativePath(`/${subvolume.path}`, mount.root)),
+  }));
+}
+
+/** True for what lies in the snapshot folder of a subvolume. */
+function isOwn(path: string, subvolumes: readonly Subvolume[]): boolean {
+  return subvolumes.some((subvolume) => {
+    const folder = joinPath(`/${subvolume.path}`, snapshotFolder);
+    return isWithin(`/${path}`, folder);
+  });
+}
+
+/** The subvolume that holds a path: the deepest one. */
+function holderOf(fsPath: string, subvolumes: readonly Subvolume[]): Subvolume {
+  return subvolumes.filter(({ path }) => isWithin(`/${fsPath}`, `/${path}`))
+    .reduce((best, subvolume) => subvolume.path.length > best.path.length ? subvolume : best);
+}
+
+/** The path from the top of the filesystem, without a leading slash. */
+function pathInFilesystem(path: string, mount: Mount): string {
+  return joinPath(mount.root, relativePath(path, mount.path)).slice(1);
+}
+
+/**
+ * The paths at which the root of a subvolume can be reached.
+ *
+ * @param writable whether a mount that is read-only will not do
+ */
+export function visiblePaths(
+  device: string,
+  subvolume: Subvolume,
+  mounts: readonly Mount[],
+  writable: boolean,
+): string[] {
+  return mounts.flatMap((mount) => {
+    if (mount.device !== device || !isWithin(`/${subvolume.path}`, mount.root)) return [];
+    if (writable && mount.readOnly) return [];
+    const path = joinPath(mount.path, relativePath(`/${subvolume.path}`, mount.root));
+    return mountOf(path, mounts) === mount ? [path] : [];
+  });
+}
+
+function sortByDepth(parts: readonly Part[]): Part[] {
+  const depth = ({ target }: Part) => target === "/" ? 0 : target.split("/").length;
+  return parts.toSorted((a, b) => depth(a) - depth(b));
+}
+
+/** What of a path lies below a folder, without a leading slash; "" for the folder itself. */
+export function relativePath(path: string, folder: string): string {
+  return path === folder ? "" : path.slice(folder === "/" ? 1 : folder.length + 1);
+}
+
+/** A path below a folder. */
+export function joinPath(folder: string, relative: string): string {
+  if (relative === "") return folder;
+  return folder === "/" ? `/${relative}` : `${folder}/${relative}`;
+}
+
+/** The folder that holds a path. */
+export function parentOf(path: string): string {
+  const end = path.lastIndexOf("/");
+  return end <= 0 ? "/" : path.slice(0, end);
+}
