@@ -1,4 +1,5 @@
 import { describeError, PlasmaError } from "../errors.ts";
+import { filteredKind } from "../filters/mod.ts";
 import type { Claim, Committed, Store } from "../stores/mod.ts";
 import type { Source } from "../strategies/mod.ts";
 import { newRunId, runOwner } from "../system/run_id.ts";
@@ -74,7 +75,8 @@ async function storeDirectly(
   source: Source,
   context: TransferContext,
 ): Promise<StoredBytes> {
-  return await storeFrom(run, source.kind, context, () => produce(source, run.place.folder));
+  const kind = filteredKind(source.kind, run.filters);
+  return await storeFrom(run, kind, context, () => produce(source, run.filters, run.place.folder));
 }
 
 /** Put the archive down in the tempfile first; after that the source is not needed any more. */
@@ -91,7 +93,7 @@ async function storeStaged(
   run.log.info(`staged in ${tempfile}, now uploading`);
   const stored = await storeFrom(
     run,
-    source.kind,
+    filteredKind(source.kind, run.filters),
     { ...context, expectedBytes: staged.bytes },
     () => Promise.resolve(fileSource(staging.path)),
   );
@@ -104,7 +106,7 @@ async function stage(
   run: Run,
   context: TransferContext,
 ): Promise<Moved> {
-  await using bytes = await produce(source, run.place.folder);
+  await using bytes = await produce(source, run.filters, run.place.folder);
   const sink = {
     sink: staging.path,
     durable: false,

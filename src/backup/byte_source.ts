@@ -1,5 +1,6 @@
 import type { Source } from "../strategies/mod.ts";
-import { Pipeline } from "../system/pipeline.ts";
+import type { Filter } from "../filters/mod.ts";
+import { Producer } from "../system/pipeline.ts";
 
 /** Where the bytes of one attempt come from. */
 export interface ByteSource extends AsyncDisposable {
@@ -18,12 +19,21 @@ export interface ByteSource extends AsyncDisposable {
   kill(): void;
 }
 
-/** Start to produce the archive of an open source. */
-export async function produce(source: Source, folder: string): Promise<ByteSource> {
+/**
+ * Start to produce the archive of an open source.
+ *
+ * @param filters compression and encryption, in this order
+ */
+export async function produce(
+  source: Source,
+  filters: readonly Filter[],
+  folder: string,
+): Promise<ByteSource> {
   const { command } = source;
-  if (command === undefined) return fileSource("/dev/null");
-  const judge = (...[exit, messages]: Parameters<Source["judge"]>) => source.judge(exit, messages);
-  return await Pipeline.start([{ command, judge }], folder);
+  const encoders = filters.map(({ encoder }) => encoder);
+  if (command === undefined && encoders.length === 0) return fileSource("/dev/null");
+  const first = command === undefined ? [] : [{ command, judge: source.judge.bind(source) }];
+  return await Producer.start([...first, ...encoders], folder);
 }
 
 /** The bytes of a file. */

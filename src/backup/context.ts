@@ -1,4 +1,5 @@
 import { describeDestination } from "../config/destination.ts";
+import type { Filter } from "../filters/mod.ts";
 import type { Store } from "../stores/mod.ts";
 import type { Strategy } from "../strategies/mod.ts";
 import type { Log } from "../system/log.ts";
@@ -11,6 +12,8 @@ export interface RunContext {
   readonly log: Log;
   /** Aborted by the first signal: the run stops and cleans up. */
   readonly signal: AbortSignal;
+  /** Called when config and tools are known to be good, before the store is used. */
+  prepareStore?(): void;
   /** Aborted by the second signal: the hooks after a failure stop too. */
   readonly hookSignal: AbortSignal;
 }
@@ -28,6 +31,7 @@ export interface Run extends Settings, RunContext {
   readonly place: RunPlace;
   readonly store: Store;
   readonly strategy: Strategy;
+  readonly filters: readonly Filter[];
   readonly outcome: Findings;
 }
 

@@ -1,6 +1,7 @@
 import { describeDestination } from "../config/destination.ts";
 import { describeError, PlasmaError, statusOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
+import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
 import { openStrategy } from "../strategies/mod.ts";
 import { formatBytes, formatSeconds } from "../system/progress.ts";
@@ -93,10 +94,12 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
   }
   const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
   await strategy.prepare();
+  const filters = await openFilters(config);
+  context.prepareStore?.();
   const { folder } = place;
   await using store = await openStore(destination, { folder, signal: context.signal });
   try {
-    await runStages({ ...settings, ...context, place, store, strategy, outcome });
+    await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
   } catch (error) {
     outcome.failure = error;
   }

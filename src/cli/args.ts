@@ -42,23 +42,8 @@ export function parseCommandLine(
   const allSwitches = [...commonSwitches, ...switches];
   const allValues = [...values, ...lists];
   const remedy = `see plasma help ${command}`;
-  const flagsEnd = args.indexOf("--");
-  const flags = flagsEnd < 0 ? args : args.slice(0, flagsEnd);
-  for (const [index, arg] of flags.entries()) {
-    const flag = /^--([a-z][a-z-]*)(=.*)?$/s.exec(arg);
-    if (flag === null || isValueOf(flags[index - 1], allValues)) continue;
-    if (flag[2] !== undefined && allSwitches.includes(flag[1]!)) {
-      throw new UsageError("command line", `--${flag[1]} takes no value`, remedy);
-    }
-    const next = args[index + 1];
-    if (
-      flag[2] === undefined && allValues.includes(flag[1]!) &&
-      (next === undefined || next.startsWith("--"))
-    ) {
-      throw new UsageError("command line", `--${flag[1]} needs a value`, remedy);
-    }
-  }
-  const parsed = parseArgs(args, {
+  const words = joinValues(args, allSwitches, allValues, remedy);
+  const parsed = parseArgs(words, {
     boolean: allSwitches,
     string: ["_", ...allValues],
     collect: lists,
@@ -86,7 +71,33 @@ export function parseCommandLine(
   };
 }
 
-/** True if the word before is a flag that takes this one for its value. */
-function isValueOf(before: string | undefined, values: readonly string[]): boolean {
-  return before !== undefined && before.startsWith("--") && values.includes(before.slice(2));
+/**
+ * Write the value of each flag into the same word ("--to=DEST"): a value may be "-" or begin with a
+ * dash, and what comes after "--" is no flag.
+ */
+function joinValues(
+  args: readonly string[],
+  switches: readonly string[],
+  values: readonly string[],
+  remedy: string,
+): string[] {
+  const words: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    const word = args[index]!;
+    if (word === "--") return [...words, ...args.slice(index)];
+    const [, flag, value] = /^--([a-z][a-z-]*)(=.*)?$/s.exec(word) ?? [];
+    if (flag !== undefined && value !== undefined && switches.includes(flag)) {
+      throw new UsageError("command line", `--${flag} takes no value`, remedy);
+    }
+    if (flag === undefined || value !== undefined || !values.includes(flag)) {
+      words.push(word);
+      continue;
+    }
+    const next = args[++index];
+    if (next === undefined || next.startsWith("--")) {
+      throw new UsageError("command line", `--${flag} needs a value`, remedy);
+    }
+    words.push(`${word}=${next}`);
+  }
+  return words;
 }

@@ -1,7 +1,7 @@
 import { loadSettings } from "../backup/settings.ts";
 import { type Destination, parseDestination } from "../config/destination.ts";
 import { UsageError } from "../errors.ts";
-import { openStore, type Store } from "../stores/mod.ts";
+import { openStore, type Store, type StoreContext } from "../stores/mod.ts";
 import type { Arguments } from "./args.ts";
 
 /** The flags by which commands that read a storage find it. */
@@ -13,7 +13,7 @@ export const storeFlagsHelp =
   --identity-file FILE, --known-hosts-file FILE, --ssh-command PROGRAM
                  for --from over SSH, as in the config's "ssh"`;
 
-/** Open the storage that a command line or a config names. */
+/** Open the storage that a command line or a config names; for commands without arguments. */
 export async function findStore(line: Arguments): Promise<Store> {
   if (line.positional.length > 0) {
     throw new UsageError(
@@ -22,7 +22,12 @@ export async function findStore(line: Arguments): Promise<Store> {
       "name the storage with --from DEST",
     );
   }
-  return await openStore(await findDestination(line));
+  return await openFoundStore(line);
+}
+
+/** Open the storage that a command line or a config names. */
+export async function openFoundStore(line: Arguments, context: StoreContext = {}): Promise<Store> {
+  return await openStore(await findDestination(line), context);
 }
 
 /** The destination that a command line or a config names. */

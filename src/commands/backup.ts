@@ -1,5 +1,6 @@
 import { type Arguments, parseCommandLine } from "../cli/args.ts";
 import { storeFlags, withSshFlags } from "../cli/find_store.ts";
+import { Signals } from "../cli/signals.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { runBackup, type RunResult } from "../backup/run.ts";
 import { loadSettings, type Settings } from "../backup/settings.ts";
@@ -7,8 +8,8 @@ import { agentSchema, strategyNames } from "../config/agent.ts";
 import { describeDestination, parseDestination, resolvePath } from "../config/destination.ts";
 import { checkConfig } from "../config/load.ts";
 import { policyFileName } from "../config/policy.ts";
-import { SignalError, UsageError } from "../errors.ts";
-import { type EndingSignal, ExitStatus, signalNumbers } from "../exit_status.ts";
+import { UsageError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
 import { initStorageFolder } from "../stores/init.ts";
 import { type Coverage, openStrategy } from "../strategies/mod.ts";
 import { Log } from "../system/log.ts";
@@ -40,24 +41,25 @@ const configFlags: Readonly<Record<string, string>> = {
   "bandwidth-limit": "bandwidthLimit",
   retries: "retries",
   "retry-delay": "retryDelay",
+  compression: "compression",
 };
 
 export async function run(args: readonly string[]): Promise<ExitStatus> {
   const line = parseCommandLine("backup", args, {
     switches: ["dry-run", "exclude-caches"],
     values: ["to", ...storeFlags.filter((flag) => flag !== "from"), ...Object.keys(configFlags)],
-    lists: ["exclude"],
+    lists: ["exclude", "recipient"],
   });
   const log = new Log(line.log);
   const settings = await readSettings(line);
   if (line.has("dry-run")) return await showCoverage(settings, line);
-  if (line.value("to") !== undefined) prepareFolder(settings, log);
 
   const signals = new Signals();
   const result = await runBackup(settings, {
     log,
     signal: signals.first,
     hookSignal: signals.second,
+    ...(line.value("to") === undefined ? {} : { prepareStore: () => prepareFolder(settings, log) }),
   });
   signals.stop();
   report(result, line, log);
@@ -72,7 +74,7 @@ async function readSettings(line: Arguments): Promise<Settings> {
     ...["identity-file", "known-hosts-file", "ssh-command"].filter((flag) =>
       line.value(flag) !== undefined
     ),
-    ...(line.list("exclude").length > 0 ? ["exclude"] : []),
+    ...["exclude", "recipient"].filter((flag) => line.list(flag).length > 0),
     ...(line.has("exclude-caches") ? ["exclude-caches"] : []),
   ];
   if (foreign.length > 0 || line.positional.length > 0) {
@@ -106,10 +108,19 @@ function settingsFromFlags(to: string, line: Arguments): Settings {
   };
   for (const [flag, key] of Object.entries(configFlags)) {
     const value = line.value(flag);
-    if (value !== undefined) raw[key] = key === "retries" ? Number(value) : value;
+    if (value !== undefined) raw[key] = valueOfFlag(key, value);
   }
+  const recipients = line.list("recipient");
+  if (recipients.length > 0) raw.encryption = { recipients };
   if (typeof raw.tempfile === "string") raw.tempfile = resolvePath(raw.tempfile, Deno.cwd());
   return { config: checkConfig("command line", raw, agentSchema), destination };
+}
+
+/** The value of a flag as the config would have it. */
+function valueOfFlag(key: string, value: string): unknown {
+  if (key === "retries") return Number(value);
+  const [type, level] = value.split(":");
+  return key === "compression" && level !== undefined ? { type, level: Number(level) } : value;
 }
 
 function prepareFolder({ destination }: Settings, log: Log): void {
@@ -158,34 +169,5 @@ function report(result: RunResult, line: Arguments, log: Log): void {
   else if (result.archive !== null && !line.log.quiet) print(result.archive);
   if (result.error !== null) {
     log.error(result.archive === null ? result.error : `stored, but ${result.error}`);
-  }
-}
-
-/** The first ending signal ends the run; the second one also the hooks that run after a failure. */
-class Signals {
-  readonly #controllers = [new AbortController(), new AbortController()] as const;
-  readonly #listeners: (readonly [EndingSignal, () => void])[] = [];
-
-  constructor() {
-    for (const signal of Object.keys(signalNumbers) as EndingSignal[]) {
-      const listener = () => {
-        const open = this.#controllers.find((controller) => !controller.signal.aborted);
-        open?.abort(new SignalError(signal));
-      };
-      Deno.addSignalListener(signal, listener);
-      this.#listeners.push([signal, listener]);
-    }
-  }
-
-  get first(): AbortSignal {
-    return this.#controllers[0].signal;
-  }
-
-  get second(): AbortSignal {
-    return this.#controllers[1].signal;
-  }
-
-  stop(): void {
-    for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
   }
 }

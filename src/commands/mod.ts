@@ -34,6 +34,21 @@ export const commands: readonly CommandRow[] = [
     load: () => import("./list.ts"),
   },
   {
+    name: "restore",
+    summary: "unpack an archive, or some paths of it",
+    load: () => import("./restore.ts"),
+  },
+  {
+    name: "verify",
+    summary: "recompute checksums where the archives are stored",
+    load: () => import("./verify.ts"),
+  },
+  {
+    name: "status",
+    summary: "show how old every machine's newest archive is, and what is wrong",
+    load: () => import("./status.ts"),
+  },
+  {
     name: "init",
     summary: "make a storage folder with its policy",
     load: () => import("./init.ts"),

@@ -2,7 +2,7 @@ import { parseCommandLine } from "../cli/args.ts";
 import { PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { formatAnswer, formatRefusal, type Verb, verbGroups, verbs } from "../stores/protocol.ts";
-import { readRequest, serveRequest } from "../stores/server.ts";
+import { BrokenOff, readRequest, serveRequest } from "../stores/server.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS]
 
@@ -29,10 +29,15 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const root = resolveRoot(value("root"));
   try {
     const { line, rest } = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
-    const body = { file: 0, prefix: rest };
-    await answer(formatAnswer(await serveRequest(line, body, { allow, root })));
+    const streams = { input: 0, prefix: rest, output: 1, answer };
+    const result = await serveRequest(line, streams, { allow, root });
+    if (result !== undefined) await answer(formatAnswer(result));
     return ExitStatus.Done;
   } catch (error) {
+    if (error instanceof BrokenOff) {
+      console.error(error.message);
+      return ExitStatus.Failed;
+    }
     const refusal = error instanceof PlasmaError
       ? error
       : new PlasmaError("storage", reasonOf(error), { cause: error });

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { compressions } from "../filters/compression.ts";
 import {
   folderProblem,
   isHost,
@@ -81,6 +82,46 @@ const options = v.optional(
   {},
 );
 
+const compressionTypes = ["none", "gzip", "zstd", "xz"] as const;
+const compressionType = v.picklist(compressionTypes, 'one of "none", "gzip", "zstd", "xz"');
+
+const compressionObject = v.pipe(
+  v.object({ type: compressionType, level: v.optional(wholeNumber(0, 22)) }),
+  v.check(
+    ({ type, level }) => level === undefined || isLevelOf(type, level),
+    "a level from 1 to 9 for gzip, 1 to 22 for zstd, 0 to 9 for xz",
+  ),
+);
+
+const compression = v.union(
+  [v.pipe(compressionType, v.transform((type) => ({ type, level: undefined }))), compressionObject],
+  'one of "none", "gzip", "zstd", "xz", or such as {"type": "zstd", "level": 3}',
+);
+
+function isLevelOf(type: (typeof compressionTypes)[number], level: number): boolean {
+  if (type === "none") return false;
+  const { least, most } = compressions[type].levels;
+  return level >= least && level <= most;
+}
+
+const recipient = check(
+  'a recipient of age: "age1..." or an ssh public key',
+  (text) =>
+    /^age1[a-z0-9]{10,200}$/.test(text) ||
+    /^ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\n]*)?$/.test(text),
+);
+
+const encryption = v.pipe(
+  v.object({
+    recipients: v.optional(v.array(recipient, "a list of recipients of age")),
+    recipientsFile: v.optional(absolutePath),
+  }, 'an object such as {"recipients": ["age1..."]}'),
+  v.check(
+    ({ recipients = [], recipientsFile }) => recipients.length > 0 || recipientsFile !== undefined,
+    "at least one of recipients and recipientsFile",
+  ),
+);
+
 const ssh = v.object({
   host: check("a host name, ssh alias or IP address", isHost),
   login: v.optional(check("the name of a login on the storage host", isLogin)),
@@ -105,6 +146,8 @@ export const agentSchema = v.object({
   remoteFolder: storageFolder,
   exclude: v.optional(v.array(text("a pattern for tar --exclude"), "a list of patterns"), []),
   excludeCaches: v.optional(v.boolean("true or false"), false),
+  compression: v.optional(compression, "none"),
+  encryption: v.optional(encryption),
   bandwidthLimit: v.optional(size),
   retries: v.optional(wholeNumber(0, 100), 0),
   retryDelay: v.optional(duration, "1m"),

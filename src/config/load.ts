@@ -128,9 +128,10 @@ function unknownKeys(schema: v.GenericSchema, value: unknown, path: string): str
 }
 
 /** Look through optional() and union() at the entries of the object schema inside. */
-function entriesOf(schema: object): Record<string, v.GenericSchema> | undefined {
+function entriesOf(schema: unknown): Record<string, v.GenericSchema> | undefined {
+  if (typeof schema !== "object" || schema === null) return undefined;
   if ("entries" in schema) return schema.entries as Record<string, v.GenericSchema>;
-  if ("wrapped" in schema) return entriesOf(schema.wrapped as object);
+  if ("wrapped" in schema) return entriesOf(schema.wrapped);
   if ("options" in schema && Array.isArray(schema.options)) {
     const variants = schema.options.map(entriesOf).filter((entries) => entries !== undefined);
     return variants.length === 0 ? undefined : Object.assign({}, ...variants);

@@ -1,8 +1,8 @@
 import { isNotFound, reasonOf } from "../errors.ts";
 import type { StorageFolder } from "../stores/folder.ts";
-import { nameInSidecar } from "../stores/incoming.ts";
 import { appendToJournal } from "../stores/journal.ts";
 import type { RotationReport } from "../stores/mod.ts";
+import { readSidecar } from "../stores/sidecar.ts";
 import { removeIfPresent, syncFolder } from "../system/durable.ts";
 import { sidecarSuffix, stampOf, timeOf } from "./archive_name.ts";
 import { type Decision, planRotation, type PlanTimes } from "./plan.ts";
@@ -73,6 +73,6 @@ function deleteArchive(folder: StorageFolder, name: string): void {
 function removeLeftSidecars(folder: StorageFolder, names: readonly string[]): void {
   for (const name of names) {
     const sidecar = `${folder.path}/${name}${sidecarSuffix}`;
-    if (nameInSidecar(sidecar) === name) removeIfPresent(sidecar);
+    if (readSidecar(sidecar)?.name === name) removeIfPresent(sidecar);
   }
 }

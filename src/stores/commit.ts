@@ -3,16 +3,10 @@ import { formatArchiveName, sidecarSuffix, type Stamp, stampOf } from "../rotati
 import { labelFor } from "../rotation/label.ts";
 import { removeIfPresent, syncFolder, writeDurably } from "../system/durable.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
-import {
-  incomingFiles,
-  isSameFile,
-  nameInSidecar,
-  readReceived,
-  removeFiles,
-  removeUpload,
-} from "./incoming.ts";
+import { incomingFiles, isSameFile, readReceived, removeFiles, removeUpload } from "./incoming.ts";
 import { appendToJournal, findStored } from "./journal.ts";
 import type { Claim, Committed } from "./mod.ts";
+import { formatSidecar, readSidecar } from "./sidecar.ts";
 
 /** The storage host's local time. */
 export type Clock = () => Temporal.PlainDateTime;
@@ -78,7 +72,7 @@ function committedBefore(folder: StorageFolder, contents: FolderContents, claim:
 /** The name of an archive that a commit of this run put in place before it was cut short. */
 function finishInterrupted(folder: StorageFolder, { id }: Claim): string | undefined {
   const { part, sidecar } = incomingFiles(folder, id);
-  const name = nameInSidecar(sidecar);
+  const name = readSidecar(sidecar)?.name;
   if (name === undefined || !isSameFile(part, `${folder.path}/${name}`)) return undefined;
   syncFolder(folder.path);
   removeFiles(folder, id);
@@ -116,7 +110,7 @@ function place(folder: StorageFolder, claim: Claim, name: string): boolean {
   const { part, sidecar } = incomingFiles(folder, claim.id);
   const archive = `${folder.path}/${name}`;
   removeIfPresent(sidecar);
-  writeDurably(sidecar, `${claim.sha256}  ${name}\n`);
+  writeDurably(sidecar, formatSidecar({ sha256: claim.sha256, name }));
   if (!linkIfFree(sidecar, archive + sidecarSuffix)) return false;
   try {
     if (!linkIfFree(part, archive)) {

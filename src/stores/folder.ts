@@ -69,7 +69,7 @@ export class StorageFolder {
   /** Keep others from committing and rotating here. */
   async lock(): Promise<Lock> {
     this.prepare();
-    const lock = await Lock.take(`${this.#own()}/lock`, lockWaitSeconds);
+    const lock = await Lock.take(`${this.#own()}/lock`, { waitSeconds: lockWaitSeconds });
     if (lock !== undefined) return lock;
     throw new PlasmaError("storage", `another process has kept ${this.path} locked for too long`);
   }

@@ -5,6 +5,7 @@ import { isLocked, lockOpenFile } from "../system/lock.ts";
 import type { Transfer } from "../system/pump.ts";
 import { isSameOwner, type RunId, runOwner } from "../system/run_id.ts";
 import { sidecarSuffix } from "../rotation/archive_name.ts";
+import { readSidecar } from "./sidecar.ts";
 import type { StorageFolder } from "./folder.ts";
 
 /**
@@ -61,12 +62,12 @@ export class IncomingUpload implements Disposable {
   }
 
   /** Record that all bytes came and are on the disk: the upload can now be committed. */
-  complete(received: Transfer): void {
-    const size = fs.fstatSync(this.#file).size;
-    if (size !== received.bytes) {
-      throw new PlasmaError("storage", `the upload has ${size} bytes, not ${received.bytes}`);
+  complete({ bytes, sha256 }: Transfer): void {
+    const { size } = fs.fstatSync(this.#file);
+    if (size !== bytes) {
+      throw new PlasmaError("storage", `the upload has ${size} bytes, not ${bytes}`);
     }
-    writeDurably(this.#files.received, JSON.stringify(received) + "\n");
+    writeDurably(this.#files.received, JSON.stringify({ bytes, sha256 }) + "\n");
     this.#completed = true;
   }
 
@@ -116,17 +117,37 @@ const abandonedAfterMs = 7 * 86_400_000;
  * writes, are left alone.
  */
 async function removeDeadUploads(folder: StorageFolder, own: RunId): Promise<void> {
-  const ids = new Set<RunId>();
-  for (const { name } of Deno.readDirSync(folder.incoming)) {
-    const id = name.replace(/\.(?:part|received|sha256)$/, "");
-    if (id !== name && runOwner(id) !== undefined) ids.add(id);
-  }
-  for (const id of ids) {
+  for (const id of uploadsIn(folder)) {
     const files = incomingFiles(folder, id);
     if (!isSameOwner(id, own) && !isOlder(Object.values(files), abandonedAfterMs)) continue;
     if (await isLocked(files.part)) continue;
     removeFiles(folder, id);
   }
+}
+
+/** The ids of all uploads in a folder, whether they are under way or dead. */
+function uploadsIn(folder: StorageFolder): Set<RunId> {
+  const ids = new Set<RunId>();
+  for (const { name } of Deno.readDirSync(folder.incoming)) {
+    const id = name.replace(/\.(?:part|received|sha256)$/, "");
+    if (id !== name && runOwner(id) !== undefined) ids.add(id);
+  }
+  return ids;
+}
+
+/** A completed upload is committed within moments; after this many milliseconds it is torn too. */
+const commitGraceMs = 600_000;
+
+/** How many uploads lie about that no process writes any more. Changes nothing. */
+export async function countTornUploads(folder: StorageFolder): Promise<number> {
+  if (!isPresent(folder.incoming)) return 0;
+  let torn = 0;
+  for (const id of uploadsIn(folder)) {
+    const { part, received } = incomingFiles(folder, id);
+    const isNearlyDone = isPresent(received) && !isOlder([received], commitGraceMs);
+    if (!isNearlyDone && !await isLocked(part)) torn++;
+  }
+  return torn;
 }
 
 /** Remove the files of an upload at once; of a committed one only what is not the archive. */
@@ -138,19 +159,10 @@ export function removeFiles(folder: StorageFolder, id: RunId): void {
 
 /** A commit that was cut short may have put a sidecar in place, but no archive beside it. */
 function removeUnusedSidecar(folder: StorageFolder, sidecar: string): void {
-  const name = nameInSidecar(sidecar);
+  const name = readSidecar(sidecar)?.name;
   if (name === undefined) return;
   const placed = `${folder.path}/${name}${sidecarSuffix}`;
   if (isSameFile(placed, sidecar) && !isPresent(`${folder.path}/${name}`)) removeIfPresent(placed);
-}
-
-/** The name of the archive that a sidecar belongs to; undefined if it is missing or none. */
-export function nameInSidecar(path: string): string | undefined {
-  try {
-    return /^[0-9a-f]{64} [ *]([^/\n]+)\n$/.exec(Deno.readTextFileSync(path))?.[1];
-  } catch {
-    return undefined;
-  }
 }
 
 /** True if both paths are names of one file. */

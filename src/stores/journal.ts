@@ -4,12 +4,20 @@ import type { RunId } from "../system/run_id.ts";
 
 /** One line of a storage folder's journal. */
 export interface JournalEntry {
-  readonly event: "stored" | "deleted";
+  readonly event: "stored" | "deleted" | "verified";
   readonly archive: string;
   readonly run?: RunId;
   readonly bytes?: number;
   readonly sha256?: string;
   readonly reason?: string;
+  /** What a verification found, see Verdict. */
+  readonly state?: string;
+}
+
+/** An entry as it stands in the journal. */
+export interface DatedEntry extends JournalEntry {
+  /** In UTC, ISO 8601. */
+  readonly time: string;
 }
 
 /**
@@ -36,18 +44,20 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
 /** How far back a journal is read: enough for hundreds of entries. */
 const tailBytes = 256 << 10;
 
+/** The last entries of a journal, the newest first. */
+export function readJournal(path: string): DatedEntry[] {
+  return readTail(path).split("\n").reverse().flatMap((line) => {
+    try {
+      return line === "" ? [] : [JSON.parse(line) as DatedEntry];
+    } catch {
+      return [];
+    }
+  });
+}
+
 /** The newest entry that says what a run has stored, if one of the last entries does. */
 export function findStored(path: string, run: RunId): JournalEntry | undefined {
-  for (const line of readTail(path).split("\n").reverse()) {
-    if (!line.includes(run)) continue;
-    try {
-      const entry = JSON.parse(line) as JournalEntry;
-      if (entry.event === "stored" && entry.run === run) return entry;
-    } catch {
-      continue;
-    }
-  }
-  return undefined;
+  return readJournal(path).find((entry) => entry.event === "stored" && entry.run === run);
 }
 
 function readTail(path: string): string {

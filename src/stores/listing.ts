@@ -1,20 +1,32 @@
 import { compareArchives, stampOf, timeOf } from "../rotation/archive_name.ts";
 import type { StorageFolder } from "./folder.ts";
+import { readJournal } from "./journal.ts";
 import type { ListedArchive, Listing } from "./mod.ts";
 
 /** The archives of a storage folder, oldest first, and what else lies there. */
 export function listFolder(folder: StorageFolder): Listing {
   const { archives, sidecars, foreign } = folder.contents();
   const now = stampOf(Temporal.Now.plainDateTimeISO());
+  const verified = lastVerified(folder);
   const listed: ListedArchive[] = [];
   for (const { name, stamp, label, kind } of [...archives].sort(compareArchives)) {
     const bytes = sizeOf(`${folder.path}/${name}`);
     if (bytes === undefined) continue;
     const complete = sidecars.has(name) ? "complete" : "no checksum";
     const state = stamp > now ? "dated in the future" : complete;
-    listed.push({ name, time: timeOf(stamp).toString(), label, kind, bytes, state });
+    const time = timeOf(stamp).toString();
+    listed.push({ name, time, label, kind, bytes, state, verified: verified.get(name) });
   }
   return { archives: listed, foreign };
+}
+
+/** When archives were last verified, as far back as the journal is read. */
+function lastVerified(folder: StorageFolder): ReadonlyMap<string, string> {
+  const times = new Map<string, string>();
+  for (const { event, archive, time } of readJournal(folder.journal)) {
+    if (event === "verified" && !times.has(archive)) times.set(archive, time);
+  }
+  return times;
 }
 
 /** The size of the newest archive in bytes, if there is one. */

@@ -5,6 +5,7 @@ import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
+import { type LocalArchive, openArchive } from "./local_download.ts";
 import type {
   Claim,
   Committed,
@@ -13,6 +14,8 @@ import type {
   Store,
   StoreState,
   Upload,
+  Verdict,
+  VerifyOptions,
 } from "./mod.ts";
 
 /** A storage folder on this machine. It is the only code that writes archives. */
@@ -45,6 +48,15 @@ export class LocalStore implements Store {
 
   async rotate(options: { dryRun: boolean }): Promise<RotationReport> {
     return await rotateFolder(await this.#open(), options);
+  }
+
+  async fetch(name: string): Promise<LocalArchive> {
+    return openArchive(await this.#open(), name);
+  }
+
+  async verify(name: string, options: VerifyOptions): Promise<Verdict> {
+    const { verifyArchive } = await import("./verify.ts");
+    return await verifyArchive(await this.#open(), name, options);
   }
 
   /** Opened anew for each request: meanwhile the disk may be gone, or the policy be another. */

@@ -26,6 +26,14 @@ export interface Store extends AsyncDisposable {
   discard(id: RunId): Promise<void>;
   /** The archives, oldest first. */
   list(): Promise<Listing>;
+  /**
+   * Begin to read an archive.
+   *
+   * @param folder a private folder for pipes
+   */
+  fetch(name: string, folder: string): Promise<Download>;
+  /** Recompute the checksum of an archive where it lies, and with `deep` read it through. */
+  verify(name: string, options: VerifyOptions): Promise<Verdict>;
   /** Delete what the folder's policy no longer keeps. */
   rotate(options: { dryRun: boolean }): Promise<RotationReport>;
 }
@@ -58,6 +66,39 @@ export interface Upload extends AsyncDisposable {
   kill(): void;
 }
 
+/** An archive that is being read. */
+export interface Download extends AsyncDisposable {
+  /** A file or a pipe that gives its bytes. */
+  readonly path: string;
+  /** Before the bytes comes a line of at most so many bytes, for {@link finish}. */
+  readonly headerLimit: number | undefined;
+  /** The reader has opened the path. */
+  onOpen(): void;
+  /**
+   * All bytes have been read: were these all that are stored?
+   *
+   * @returns the SHA-256 that was recorded when the archive was stored, if one was
+   * @throws {PlasmaError} if the archive could not be read to its end
+   */
+  finish(header: string | undefined, bytes: number): Promise<string | undefined>;
+  /** Stop giving bytes at once. */
+  kill(): void;
+}
+
+export interface VerifyOptions {
+  /** Also decompress the archive and read the tar through. */
+  readonly deep: boolean;
+}
+
+/** What a verification has found. */
+export interface Verdict {
+  readonly name: string;
+  readonly state: "ok" | "damaged" | "no checksum" | "unreadable";
+  /** For people: what was compared and found. */
+  readonly detail: string;
+  readonly bytes: number;
+}
+
 /** What the uploader says of its upload; believed only if the store has found the same. */
 export interface Claim extends Transfer {
   readonly id: RunId;
@@ -79,6 +120,8 @@ export interface ListedArchive {
   readonly kind: string;
   readonly bytes: number;
   readonly state: "complete" | "no checksum" | "dated in the future";
+  /** When the journal says that it was last verified: UTC, ISO 8601. */
+  readonly verified?: string | undefined;
 }
 
 export interface Listing {

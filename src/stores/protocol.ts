@@ -20,7 +20,7 @@ export const maximumRequest = 64 << 10;
 /** The groups of verbs that `plasma serve --allow` knows beside the verbs themselves. */
 export const verbGroups = {
   store: ["hello", "store", "commit", "abort"],
-  read: ["hello", "list"],
+  read: ["hello", "list", "fetch", "verify"],
   rotate: ["hello", "rotate"],
 } as const;
 
@@ -30,6 +30,7 @@ const kind = v.pipe(
   v.check((kind) => parseArchiveName(`20200101-0000-daily.${kind}`) !== undefined),
   v.check((kind) => kind.startsWith("tar")),
 );
+const archive = v.pipe(v.string(), v.check((name) => parseArchiveName(name) !== undefined));
 const common = { protocol: v.literal(protocolVersion), folder: v.pipe(v.string(), v.nonEmpty()) };
 
 export const requestSchema = v.variant("verb", [
@@ -45,6 +46,13 @@ export const requestSchema = v.variant("verb", [
   }),
   v.object({ ...common, verb: v.literal("abort"), run: runId }),
   v.object({ ...common, verb: v.literal("list") }),
+  v.object({ ...common, verb: v.literal("fetch"), name: archive }),
+  v.object({
+    ...common,
+    verb: v.literal("verify"),
+    name: archive,
+    deep: v.optional(v.boolean(), false),
+  }),
   v.object({ ...common, verb: v.literal("rotate"), dryRun: v.optional(v.boolean(), false) }),
 ]);
 

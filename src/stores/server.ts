@@ -1,8 +1,10 @@
+import fs from "node:fs";
 import * as v from "valibot";
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { pump, PumpError } from "../system/pump.ts";
 import { LocalStore } from "./local.ts";
 import {
+  formatAnswer,
   maximumRequest,
   protocolVersion,
   type Request,
@@ -19,24 +21,29 @@ export interface ServerLimits {
   readonly allow: ReadonlySet<Verb>;
 }
 
-/** The raw bytes that follow a request. */
-export interface RequestBody {
-  /** An open descriptor. */
-  readonly file: number;
+/** The streams of a connection, for what is not one line. */
+export interface Streams {
+  /** An open descriptor that gives the raw bytes after the request. */
+  readonly input: number;
   /** Bytes that were read from it together with the request. */
   readonly prefix: Uint8Array;
+  /** An open descriptor that takes the raw bytes after the answer. */
+  readonly output: number;
+  /** Send the line of an answer. */
+  answer(line: string): Promise<void>;
 }
 
 /**
- * Given the line of a request, do as it says and return the content of the answer.
+ * Given the line of a request, do as it says and return the content of the answer; undefined if it
+ * has been sent already.
  *
  * @throws {PlasmaError} if the request is refused or fails
  */
 export async function serveRequest(
   line: string,
-  body: RequestBody,
+  streams: Streams,
   limits: ServerLimits,
-): Promise<object> {
+): Promise<object | undefined> {
   const request = parseRequest(line);
   if (!limits.allow.has(request.verb)) {
     throw new PlasmaError("storage", `this key may not ${request.verb}`, { code: "not-allowed" });
@@ -48,7 +55,7 @@ export async function serveRequest(
       return { version, newestBytes, allow: [...limits.allow] };
     }
     case "store":
-      return await receive(store, request.run, body);
+      return await receive(store, request.run, streams);
     case "commit":
       return await store.commit({ ...request, id: request.run });
     case "abort":
@@ -56,18 +63,23 @@ export async function serveRequest(
       return {};
     case "list":
       return await store.list();
+    case "fetch":
+      return await send(store, request.name, streams);
+    case "verify":
+      return await store.verify(request.name, request);
     case "rotate":
       return await store.rotate(request);
   }
 }
 
-async function receive(store: LocalStore, run: string, body: RequestBody): Promise<object> {
+async function receive(store: LocalStore, run: string, streams: Streams): Promise<object> {
   await using upload = await store.upload(run);
   try {
-    const { prefix } = body;
-    const received = await pump(body.file, upload.incoming.file, { durable: true, prefix });
+    const { prefix } = streams;
+    const received = await pump(streams.input, upload.incoming.file, { durable: true, prefix });
     await upload.complete(received);
-    return received;
+    const { bytes, sha256 } = received;
+    return { bytes, sha256 };
   } catch (error) {
     const cause = error instanceof PumpError ? error.cause : error;
     if (cause instanceof PlasmaError) throw cause;
@@ -76,6 +88,27 @@ async function receive(store: LocalStore, run: string, body: RequestBody): Promi
       code: "upload",
     });
   }
+}
+
+/** The answer has been sent, but what follows it is not complete: only the exit status can say so. */
+export class BrokenOff extends Error {
+  override readonly name = "BrokenOff";
+}
+
+/** Answer with what is known of an archive, then its bytes. */
+async function send(store: LocalStore, name: string, streams: Streams): Promise<undefined> {
+  const { path, bytes, sha256 } = await store.fetch(name);
+  const file = fs.openSync(path, "r");
+  try {
+    await streams.answer(formatAnswer({ bytes, sha256 }));
+    await pump(file, streams.output, {});
+  } catch (error) {
+    const cause = error instanceof PumpError ? error.cause : error;
+    throw new BrokenOff(`cannot send ${name}: ${reasonOf(cause)}`);
+  } finally {
+    fs.closeSync(file);
+  }
+  return undefined;
 }
 
 function parseRequest(line: string): Request {

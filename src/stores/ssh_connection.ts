@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import type { SshSettings } from "../config/agent.ts";
 import { PlasmaError } from "../errors.ts";
 import { type Command, describeExit, type Output, run } from "../system/process.ts";
@@ -149,4 +150,22 @@ function remedyFor(words: string): string | undefined {
     return "look whether the storage host is up, and whether host and port are right";
   }
   return undefined;
+}
+
+/**
+ * The content of an answer, as a schema has it.
+ *
+ * @throws {PlasmaError} if it is something else
+ */
+export function understand<T>(
+  answer: Record<string, unknown>,
+  schema: v.GenericSchema<unknown, T>,
+  host: string,
+): T {
+  const result = v.safeParse(schema, answer);
+  if (result.success) return result.output;
+  throw new PlasmaError("connection", `${host} gave an answer that plasma does not understand`, {
+    code: "protocol",
+    remedy: "install the same version of plasma on both machines",
+  });
 }

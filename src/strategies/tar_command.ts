@@ -1,5 +1,6 @@
 import { PlasmaError, UsageError } from "../errors.ts";
 import { type Command, describeExit, type Exit, run } from "../system/process.ts";
+import { tarComplaints } from "../system/tar_messages.ts";
 
 /** What tar(1) is to archive. */
 export interface TarJob {
@@ -84,11 +85,7 @@ function sortWords(messages: readonly string[]): TarWords {
   const total = messages.map((line) => totals.exec(line)?.[1]).find((bytes) => bytes !== undefined);
   return {
     totalBytes: total === undefined ? undefined : Number(total),
-    complaints: messages.filter((line) =>
-      !totals.test(line) &&
-      !/socket ignored$|^tar: Removing leading |^tar: Exiting with failure status|^tar: Error is not recoverable/
-        .test(line)
-    ).map((line) => line.replace(/^tar: /, "")),
+    complaints: tarComplaints(messages.filter((line) => !totals.test(line))),
   };
 }
 

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { PlasmaError, reasonOf } from "../errors.ts";
-import { openPrivate } from "./durable.ts";
+import { openPrivate, removeIfPresent } from "./durable.ts";
 import { run } from "./process.ts";
 
 /**
@@ -12,32 +12,61 @@ import { run } from "./process.ts";
  */
 export class Lock implements Disposable {
   #file: number | undefined;
+  /** Removed with the lock; undefined for a file that stays. */
+  readonly #path: string | undefined;
 
-  private constructor(file: number) {
+  private constructor(file: number, path: string | undefined) {
     this.#file = file;
+    this.#path = path;
   }
 
   /**
    * Lock the file at `path`, which is created if it does not exist.
    *
-   * @param waitSeconds how long to wait for a lock that is held; 0 does not wait
    * @returns undefined if another process holds the lock
    */
-  static async take(path: string, waitSeconds = 0): Promise<Lock | undefined> {
-    let file;
-    try {
-      file = openPrivate(path);
-    } catch (error) {
-      throw new PlasmaError("lock", `cannot open ${path}: ${reasonOf(error)}`, { cause: error });
+  static async take(
+    path: string,
+    { waitSeconds = 0, isTemporary = false }: {
+      /** How long to wait for a lock that is held. */
+      waitSeconds?: number;
+      /** The file goes with the lock. */
+      isTemporary?: boolean;
+    } = {},
+  ): Promise<Lock | undefined> {
+    for (;;) {
+      const file = openLockFile(path);
+      if (!await lockOpenFile(file, waitSeconds)) {
+        fs.closeSync(file);
+        return undefined;
+      }
+      // Who held the lock before may have removed the file that we have locked now.
+      if (isStillAt(path, file)) return new Lock(file, isTemporary ? path : undefined);
+      fs.closeSync(file);
     }
-    if (await lockOpenFile(file, waitSeconds)) return new Lock(file);
-    fs.closeSync(file);
-    return undefined;
   }
 
   [Symbol.dispose](): void {
-    if (this.#file !== undefined) fs.closeSync(this.#file);
+    if (this.#file === undefined) return;
+    if (this.#path !== undefined) removeIfPresent(this.#path);
+    fs.closeSync(this.#file);
     this.#file = undefined;
+  }
+}
+
+function openLockFile(path: string): number {
+  try {
+    return openPrivate(path);
+  } catch (error) {
+    throw new PlasmaError("lock", `cannot open ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function isStillAt(path: string, file: number): boolean {
+  try {
+    return Deno.lstatSync(path).ino === fs.fstatSync(file).ino;
+  } catch {
+    return false;
   }
 }
 

@@ -18,9 +18,12 @@ export class NamedPipe implements Disposable {
     this.#keeper = fs.openSync(path, "r+");
   }
 
-  /** Make so many pipes in a folder. */
+  static #made = 0;
+
+  /** Make pipes in a folder; the names only tell people what they are for. */
   static async make(folder: string, names: readonly string[]): Promise<NamedPipe[]> {
-    const paths = names.map((name) => `${folder}/${name}`);
+    if (names.length === 0) return [];
+    const paths = names.map((name) => `${folder}/${name}-${++NamedPipe.#made}`);
     const { exit, messages } = await run({
       program: "mkfifo",
       args: ["--mode=0600", "--", ...paths],
@@ -34,9 +37,9 @@ export class NamedPipe implements Disposable {
     fs.writeSync(this.#keeper!, bytes);
   }
 
-  /** Open an end to hand to a child; the caller closes it when the child has been started. */
-  open(end: "r" | "w"): number {
-    return fs.openSync(this.path, end);
+  /** Open an end to hand to a child; it is closed here when the child has been started. */
+  open(end: "r" | "w"): PipeEnd {
+    return new PipeEnd(fs.openSync(this.path, end));
   }
 
   /** Both users have their ends: from now on the end of one is seen by the other. */
@@ -49,5 +52,17 @@ export class NamedPipe implements Disposable {
 
   [Symbol.dispose](): void {
     this.release();
+  }
+}
+
+/** An open end of a pipe. */
+export class PipeEnd implements Disposable {
+  #open = true;
+
+  constructor(readonly file: number) {}
+
+  [Symbol.dispose](): void {
+    if (this.#open) fs.closeSync(this.file);
+    this.#open = false;
   }
 }

@@ -14,46 +14,67 @@ export interface Stage {
   judge(exit: Exit, messages: readonly string[]): readonly string[];
 }
 
-/** The judgement for programs that have no warnings: all but status 0 is a failure. */
-export function judgeStrictly(program: string): Stage["judge"] {
-  return (exit, messages) => {
-    if (exit.code === 0) return [];
-    const words = messages.length === 0 ? "" : `: ${messages.slice(-3).join(" / ")}`;
-    throw new PlasmaError("archive", `${program} ${describeExit(exit)}${words}`, {
-      code: "source",
-    });
+/** A stage that must end with status 0; `what` it does for the user, for the message. */
+export function strictStage(command: Command, what: string): Stage {
+  return {
+    command,
+    judge(exit, messages) {
+      if (exit.code === 0) return [];
+      const words = messages.length === 0 ? "" : `: ${messages.slice(-3).join(" / ")}`;
+      throw new PlasmaError(what, `${command.program} ${describeExit(exit)}${words}`, {
+        code: "source",
+      });
+    },
   };
 }
 
-/**
- * Programs joined by kernel pipes; the last one's output can be read at `path`.
- *
- * The end of the data alone says nothing: only when {@link finish} has returned they are all there.
- */
-export class Pipeline implements AsyncDisposable {
-  private constructor(
-    readonly stages: readonly Stage[],
-    readonly children: readonly Child[],
-    readonly output: NamedPipe,
-  ) {}
+/** The ends of a row of programs: open descriptors, or nothing. */
+interface Ends {
+  readonly stdin: number | "ignore";
+  readonly stdout: number | "ignore";
+}
 
-  /** @param folder a private folder for the pipes */
-  static async start(stages: readonly Stage[], folder: string): Promise<Pipeline> {
-    const pipes = await NamedPipe.make(folder, stages.map((_, index) => `stage${index}`));
+/**
+ * Programs joined by kernel pipes.
+ *
+ * The end of their data alone says nothing: only when {@link finish} has returned it is all there.
+ */
+class Programs implements AsyncDisposable {
+  readonly #stages: readonly Stage[];
+  readonly #children: readonly Child[];
+  readonly #leftovers: readonly Promise<boolean>[];
+
+  private constructor(
+    stages: readonly Stage[],
+    children: readonly Child[],
+    leftovers: readonly Promise<boolean>[],
+  ) {
+    this.#stages = stages;
+    this.#children = children;
+    this.#leftovers = leftovers;
+  }
+
+  /** @param folder a private folder for the pipes between the programs */
+  static async start(stages: readonly Stage[], folder: string, ends: Ends): Promise<Programs> {
+    const pipes = await NamedPipe.make(folder, stages.slice(1).map((_, index) => `join${index}`));
     const children: Child[] = [];
+    const leftovers: Promise<boolean>[] = [];
     try {
       for (const [index, { command }] of stages.entries()) {
-        const input = index === 0 ? undefined : pipes[index - 1]!.open("r");
-        const output = pipes[index]!.open("w");
-        try {
-          children.push(await start(command, { stdin: input ?? "ignore", stdout: output }));
-        } finally {
-          fs.closeSync(output);
-          if (input !== undefined) fs.closeSync(input);
-        }
-        if (index > 0) pipes[index - 1]!.release();
+        const [before, after] = [pipes[index - 1], pipes[index]];
+        using input = before?.open("r");
+        using output = after?.open("w");
+        const child = await start(command, {
+          stdin: input?.file ?? ends.stdin,
+          stdout: output?.file ?? ends.stdout,
+        });
+        children.push(child);
+        leftovers.push(
+          before === undefined ? Promise.resolve(false) : hasLeftover(before, child.exited),
+        );
+        before?.release();
       }
-      return new Pipeline(stages, children, pipes.at(-1)!);
+      return new Programs(stages, children, leftovers);
     } catch (error) {
       for (const child of children) child.kill("SIGKILL");
       for (const pipe of pipes) pipe[Symbol.dispose]();
@@ -61,46 +82,150 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  get path(): string {
-    return this.output.path;
-  }
-
-  /** The reader has opened the output. */
-  onOpen(): void {
-    this.output.release();
-  }
-
   /**
-   * The output has been read to its end: wait for the programs and judge them.
+   * Wait for the programs and judge them.
    *
    * @returns the warnings of all stages
    * @throws {PlasmaError} the root cause, if one failed: a program that dies takes those before it
-   * along by SIGPIPE, so the last one that failed by itself is the one to blame
+   * along by SIGPIPE, so one that failed by itself is to blame
    */
   async finish(): Promise<string[]> {
-    const exits = await Promise.all(this.children.map(({ exited }) => exited));
+    const exits = await Promise.all(this.#children.map(({ exited }) => exited));
+    const leftovers = await Promise.all(this.#leftovers);
     const warnings: string[] = [];
-    let failure: { error: unknown; byPipe: boolean } | undefined;
+    const failures: { error: unknown; byPipe: boolean }[] = [];
     for (const [index, exit] of exits.entries()) {
+      const { judge, command } = this.#stages[index]!;
       try {
-        warnings.push(...this.stages[index]!.judge(exit, this.children[index]!.messages.lines));
+        warnings.push(...judge(exit, this.#children[index]!.messages.lines));
+        if (leftovers[index]) {
+          throw new PlasmaError(
+            "archive",
+            `${command.program} ended before it had read everything`,
+          );
+        }
       } catch (error) {
-        const byPipe = exit.signal === "SIGPIPE";
-        if (failure === undefined || failure.byPipe) failure = { error, byPipe };
+        failures.push({ error, byPipe: exit.signal === "SIGPIPE" });
       }
     }
-    if (failure !== undefined) throw failure.error;
+    const cause = failures.find(({ byPipe }) => !byPipe) ?? failures[0];
+    if (cause !== undefined) throw cause.error;
     return warnings;
   }
 
   /** End all programs. */
   kill(): void {
-    for (const child of this.children) child.kill("SIGKILL");
+    for (const child of this.#children) child.kill("SIGKILL");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill();
-    this.output[Symbol.dispose]();
-    await Promise.all(this.children.map(({ exited }) => exited));
+    await Promise.all(this.#children.map(({ exited }) => exited));
+  }
+}
+
+/**
+ * Whether a program has left something of its input unread when it ended. A compressor that ends
+ * too early may do so with status 0, and what was still in the pipe would be lost without a sign.
+ */
+async function hasLeftover(pipe: NamedPipe, exited: Promise<Exit>): Promise<boolean> {
+  const watcher = fs.openSync(pipe.path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  try {
+    await exited;
+    return fs.readSync(watcher, new Uint8Array(1), 0, 1, null) > 0;
+  } catch {
+    // EAGAIN: the program before it lives on, but has nothing in the pipe.
+    return false;
+  } finally {
+    fs.closeSync(watcher);
+  }
+}
+
+/** Programs whose output is read at `path`. */
+export class Producer implements AsyncDisposable {
+  private constructor(readonly programs: Programs, readonly pipe: NamedPipe) {}
+
+  /** @param folder a private folder for the pipes */
+  static async start(stages: readonly Stage[], folder: string): Promise<Producer> {
+    const [pipe] = await NamedPipe.make(folder, ["output"]);
+    try {
+      using end = pipe!.open("w");
+      const programs = await Programs.start(stages, folder, { stdin: "ignore", stdout: end.file });
+      return new Producer(programs, pipe!);
+    } catch (error) {
+      pipe![Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get path(): string {
+    return this.pipe.path;
+  }
+
+  /** The reader has opened the output. */
+  onOpen(): void {
+    this.pipe.release();
+  }
+
+  /** All output has been read: see {@link Programs.finish}. */
+  finish(): Promise<string[]> {
+    return this.programs.finish();
+  }
+
+  kill(): void {
+    this.programs.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.pipe[Symbol.dispose]();
+    await this.programs[Symbol.asyncDispose]();
+  }
+}
+
+/** Programs whose input is written at `path`. */
+export class Consumer implements AsyncDisposable {
+  private constructor(readonly programs: Programs, readonly pipe: NamedPipe) {}
+
+  /**
+   * @param folder a private folder for the pipes
+   * @param stdout where the output of the last program goes; 1 is our own standard output
+   */
+  static async start(
+    stages: readonly Stage[],
+    folder: string,
+    stdout: number | "ignore",
+  ): Promise<Consumer> {
+    const [pipe] = await NamedPipe.make(folder, ["input"]);
+    try {
+      using end = pipe!.open("r");
+      const programs = await Programs.start(stages, folder, { stdin: end.file, stdout });
+      return new Consumer(programs, pipe!);
+    } catch (error) {
+      pipe![Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get path(): string {
+    return this.pipe.path;
+  }
+
+  /** The writer has opened the input. */
+  onOpen(): void {
+    this.pipe.release();
+  }
+
+  /** All input has been written: see {@link Programs.finish}. */
+  finish(): Promise<string[]> {
+    return this.programs.finish();
+  }
+
+  kill(): void {
+    this.programs.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.pipe[Symbol.dispose]();
+    await this.programs[Symbol.asyncDispose]();
   }
 }

@@ -15,6 +15,13 @@ export function formatSeconds(seconds: number): string {
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${whole % 60} s`;
 }
 
+/** "45 min", "5 h", "3 d" */
+export function formatAge(seconds: number): string {
+  if (seconds < 2 * 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 3 * 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
 /** Where nobody watches a terminal, a line of progress every so many seconds. */
 const plainIntervalSeconds = 300;
 

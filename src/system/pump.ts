@@ -17,13 +17,26 @@ export interface Transfer {
   readonly sha256: string;
 }
 
+/** What a pump has seen beside what it moved. */
+export interface PumpResult extends Transfer {
+  /** Whether the sink took all bytes. */
+  readonly sinkTookAll: boolean;
+  /**
+   * Whether the bytes begin with a header and end with two blocks of 512 zero bytes, as a complete
+   * tar does (POSIX.1-2001, pax): tar itself takes a cut or an all-zero file for a good archive.
+   */
+  readonly framedLikeTar: boolean;
+}
+
 export interface PumpOptions {
   /** The sink is a file that must be on the disk when the pump is done. */
-  readonly durable: boolean;
+  readonly durable?: boolean;
   /** Bytes that came before those of the source. */
   readonly prefix?: Uint8Array;
   /** Bytes per second. */
   readonly limit?: number | undefined;
+  /** When the sink wants no more, read on to the end and only count and hash. */
+  readonly drain?: boolean;
   /** Told the sum of the bytes after each block. */
   readonly onProgress?: (bytes: number) => void;
 }
@@ -42,7 +55,8 @@ const blockSize = 1 << 20;
 const flushEvery = 32 << 20;
 
 /**
- * Move all bytes of one open file to another, until the end of the source.
+ * Move all bytes of one open file to another, until the end of the source. Without a sink they are
+ * only counted and hashed.
  *
  * The end of the source says nothing about success: whoever owns the producers must ask them.
  *
@@ -50,18 +64,21 @@ const flushEvery = 32 << 20;
  */
 export async function pump(
   source: number,
-  sink: number,
-  { durable, prefix, limit, onProgress }: PumpOptions,
-): Promise<Transfer> {
+  sink: number | undefined,
+  { durable = false, prefix, limit, drain = false, onProgress }: PumpOptions,
+): Promise<PumpResult> {
   const hash = createHash("sha256");
   const block = new Uint8Array(blockSize);
-  const flush = durable ? new Flusher(sink) : undefined;
+  const flush = durable && sink !== undefined ? new Flusher(sink) : undefined;
   const throttle = limit === undefined ? undefined : new Throttle(limit);
+  const frame = new TarFrame();
   let bytes = 0;
+  let sinkTookAll = true;
   const put = (chunk: Uint8Array) => {
     hash.update(chunk);
-    writeAll(sink, chunk);
+    if (sink !== undefined && sinkTookAll) sinkTookAll = writeAll(sink, chunk, drain);
     bytes += chunk.length;
+    frame.update(chunk);
     onProgress?.(bytes);
     throttle?.wait(bytes);
   };
@@ -74,7 +91,28 @@ export async function pump(
     if (flush?.isDue(bytes)) await flush.begin(bytes);
   }
   await flush?.finish();
-  return { bytes, sha256: hash.digest("hex") };
+  return { bytes, sha256: hash.digest("hex"), sinkTookAll, framedLikeTar: frame.isComplete };
+}
+
+/**
+ * Read a line byte by byte, so that nothing beyond it is taken from the source.
+ *
+ * @param maximum no line has more bytes than this
+ * @returns the line without its newline; shorter than it should be if the source ends before
+ * @throws {PumpError} if reading fails
+ */
+export function readLine(source: number, maximum: number): string {
+  const line = new Uint8Array(maximum);
+  let length = 0;
+  try {
+    while (length < maximum && readSome(source, line.subarray(0, length + 1), length) === 1) {
+      if (line[length] === 10) break;
+      length++;
+    }
+  } catch (error) {
+    throw new PumpError("read", error);
+  }
+  return new TextDecoder().decode(line.subarray(0, length));
 }
 
 /** Read until the block is full or the source ends: pipes give only 64 KiB at a time. */
@@ -109,14 +147,41 @@ function sleep(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
-function writeAll(sink: number, chunk: Uint8Array): void {
+/** False if the sink is a pipe that nobody reads any more, and that does not matter. */
+function writeAll(sink: number, chunk: Uint8Array, drain: boolean): boolean {
   let offset = 0;
   try {
     while (offset < chunk.length) {
       offset += fs.writeSync(sink, chunk, offset, chunk.length - offset);
     }
+    return true;
   } catch (error) {
+    if (drain && errorCode(error) === "EPIPE") return false;
     throw new PumpError("write", error);
+  }
+}
+
+/** Looks at the first and the last bytes. */
+class TarFrame {
+  static readonly #end = 1024;
+  #startsWithHeader: boolean | undefined;
+  /** How many of the last bytes are zero, as far as it matters. */
+  #zeros = 0;
+
+  update(chunk: Uint8Array): void {
+    this.#startsWithHeader ??= chunk.subarray(0, 512).some((byte) => byte !== 0);
+    const start = Math.max(0, chunk.length - TarFrame.#end);
+    for (let index = chunk.length - 1; index >= start; index--) {
+      if (chunk[index] !== 0) {
+        this.#zeros = chunk.length - 1 - index;
+        return;
+      }
+    }
+    this.#zeros = Math.min(TarFrame.#end, this.#zeros + chunk.length - start);
+  }
+
+  get isComplete(): boolean {
+    return this.#startsWithHeader === true && this.#zeros >= TarFrame.#end;
   }
 }
 

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { errorCode } from "../errors.ts";
-import { pump, PumpError, type Transfer } from "./pump.ts";
+import { pump, PumpError, type PumpResult, readLine } from "./pump.ts";
 
 /** The pump in a thread of its own, so that signals and dying children are seen at once. */
 
@@ -8,9 +8,19 @@ import { pump, PumpError, type Transfer } from "./pump.ts";
 export interface TransferRequest {
   /** A file or a pipe. */
   readonly source: string;
-  readonly sink: string;
-  readonly durable: boolean;
+  /** Without one the bytes are only counted and hashed. */
+  readonly sink?: string;
+  readonly durable?: boolean;
   readonly limit?: number | undefined;
+  readonly drain?: boolean;
+  /** Before the bytes comes a line of at most so many bytes, which is no part of them. */
+  readonly headerLimit?: number | undefined;
+}
+
+/** What was moved, and the line before it. */
+export interface TransferResult extends PumpResult {
+  /** Undefined if none was asked for. */
+  readonly header: string | undefined;
 }
 
 /** A failed transfer: which side failed, and the system's name of the error. */
@@ -31,7 +41,7 @@ export interface TransferHooks {
 
 type Report =
   | { readonly kind: "open" }
-  | { readonly kind: "done"; readonly transfer: Transfer }
+  | { readonly kind: "done"; readonly result: TransferResult }
   | {
     readonly kind: "failed";
     readonly side: "read" | "write";
@@ -51,7 +61,10 @@ const progressMs = 100;
  *
  * @throws {TransferError} if reading, writing or fsync fails
  */
-export async function transfer(request: TransferRequest, hooks: TransferHooks): Promise<Transfer> {
+export async function transfer(
+  request: TransferRequest,
+  hooks: TransferHooks,
+): Promise<TransferResult> {
   const counter = new SharedArrayBuffer(8);
   const moved = new BigInt64Array(counter);
   const worker = new Worker(new URL("./pump_worker.ts", import.meta.url), {
@@ -60,10 +73,10 @@ export async function transfer(request: TransferRequest, hooks: TransferHooks): 
   });
   const timer = setInterval(() => hooks.onProgress(Number(Atomics.load(moved, 0))), progressMs);
   try {
-    return await new Promise<Transfer>((resolve, reject) => {
+    return await new Promise<TransferResult>((resolve, reject) => {
       worker.onmessage = ({ data }: MessageEvent<Report>) => {
         if (data.kind === "open") hooks.onOpen();
-        else if (data.kind === "done") resolve(data.transfer);
+        else if (data.kind === "done") resolve(data.result);
         else reject(new TransferError(data.side, data.code, data.message));
       };
       worker.onerror = (event) => {
@@ -80,18 +93,24 @@ export async function transfer(request: TransferRequest, hooks: TransferHooks): 
 
 /** The worker's side: do as ordered and report. */
 async function work(order: Order, report: (report: Report) => void): Promise<void> {
-  const moved = new BigInt64Array(order.counter);
+  const counter = new BigInt64Array(order.counter);
   try {
     const source = open("read", order.source, "r");
-    const sink = open("write", order.sink, order.durable ? "r+" : "w");
+    const sink = order.sink === undefined
+      ? undefined
+      : open("write", order.sink, order.durable ? "r+" : "w");
     report({ kind: "open" });
-    const transfer = await pump(source, sink, {
-      durable: order.durable,
+    const header = order.headerLimit === undefined
+      ? undefined
+      : readLine(source, order.headerLimit);
+    const moved = await pump(source, sink, {
+      durable: order.durable ?? false,
       limit: order.limit,
-      onProgress: (bytes) => Atomics.store(moved, 0, BigInt(bytes)),
+      drain: order.drain ?? false,
+      onProgress: (bytes) => Atomics.store(counter, 0, BigInt(bytes)),
     });
-    fs.closeSync(sink);
-    report({ kind: "done", transfer });
+    if (sink !== undefined) fs.closeSync(sink);
+    report({ kind: "done", result: { ...moved, header } });
   } catch (error) {
     const side = error instanceof PumpError ? error.side : "read";
     const cause = error instanceof PumpError ? error.cause : error;

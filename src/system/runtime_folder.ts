@@ -26,7 +26,7 @@ export class RunPlace implements AsyncDisposable {
    */
   static async enter(owner: RunOwner): Promise<RunPlace | undefined> {
     const base = runtimeFolder();
-    const lock = await Lock.take(`${base}/${owner.target}.lock`);
+    const lock = await Lock.take(`${base}/${owner.target}.lock`, { isTemporary: true });
     if (lock === undefined) return undefined;
     try {
       await sweep(base, owner);
@@ -60,10 +60,31 @@ export async function isAlive(id: RunId, own: RunOwner): Promise<boolean> {
 }
 
 async function sweep(base: string, own: RunOwner): Promise<void> {
-  for (const entry of [...Deno.readDirSync(base)]) {
-    if (!entry.isDirectory || runOwner(entry.name) === undefined) continue;
-    if (await isAlive(entry.name, own)) continue;
-    await Deno.remove(`${base}/${entry.name}`, { recursive: true });
+  for (const { name, isDirectory } of [...Deno.readDirSync(base)]) {
+    const path = `${base}/${name}`;
+    const isDead = name.startsWith(pipeFolderPrefix)
+      ? !await isLocked(`${path}/${pipeFolderLock}`)
+      : runOwner(name) !== undefined && !await isAlive(name, own);
+    if (isDirectory && isDead) await Deno.remove(path, { recursive: true }).catch(() => {});
+  }
+}
+
+const pipeFolderPrefix = "pipes-";
+const pipeFolderLock = "lock";
+
+/** A private folder for pipes, for commands that need no lock of a destination. */
+export class PipeFolder implements AsyncDisposable {
+  private constructor(readonly path: string, readonly lock: Lock | undefined) {}
+
+  static async make(): Promise<PipeFolder> {
+    const path = await Deno.makeTempDir({ dir: runtimeFolder(), prefix: pipeFolderPrefix });
+    Deno.chmodSync(path, 0o700);
+    return new PipeFolder(path, await Lock.take(`${path}/${pipeFolderLock}`));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true }).catch(() => {});
+    this.lock?.[Symbol.dispose]();
   }
 }
 

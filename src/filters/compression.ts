@@ -1,0 +1,83 @@
+import { type Stage, strictStage } from "../system/pipeline.ts";
+import { findTool, requireTool } from "../system/tools.ts";
+import type { Filter } from "./mod.ts";
+
+/** A compression: a new one is a row in `compressions`. */
+interface Compression {
+  readonly suffix: string;
+  readonly levels: { readonly least: number; readonly most: number };
+  /** Programs that can do it, the best first; with which arguments each compresses. */
+  readonly programs: Readonly<Record<string, (level: number | undefined) => string[]>>;
+}
+
+const level = (level: number | undefined) => level === undefined ? [] : [`-${level}`];
+
+/** All of them compress on all cores, where the program can. */
+export const compressions = {
+  gzip: {
+    suffix: ".gz",
+    levels: { least: 1, most: 9 },
+    programs: {
+      pigz: (number) => ["--stdout", "--no-name", ...level(number)],
+      gzip: (number) => ["--stdout", "--no-name", ...level(number)],
+    },
+  },
+  zstd: {
+    suffix: ".zst",
+    levels: { least: 1, most: 22 },
+    programs: {
+      zstd: (number) => [
+        "--stdout",
+        "--quiet",
+        "-T0",
+        ...((number ?? 0) > 19 ? ["--ultra"] : []),
+        ...level(number),
+      ],
+    },
+  },
+  xz: {
+    suffix: ".xz",
+    levels: { least: 0, most: 9 },
+    programs: { xz: (number) => ["--stdout", "--quiet", "-T0", ...level(number)] },
+  },
+} as const satisfies Record<string, Compression>;
+
+export type CompressionType = keyof typeof compressions;
+
+/** How archives are compressed, as in the config. */
+export interface CompressionSettings {
+  readonly type: "none" | CompressionType;
+  /** By default the program's own. */
+  readonly level?: number | undefined;
+}
+
+/** The filter for compressed archives; undefined for plain ones. */
+export async function compressionFilter(
+  { type, level }: CompressionSettings,
+): Promise<Filter | undefined> {
+  if (type === "none") return undefined;
+  const { suffix, programs }: Compression = compressions[type];
+  const program = await firstInstalled(Object.keys(programs));
+  const command = { program, args: programs[program]!(level) };
+  return { suffix, encoder: strictStage(command, "compression") };
+}
+
+/** The program that decompresses an archive of the given kind; undefined if it is not compressed. */
+export async function decompressor(kind: string): Promise<Stage | undefined> {
+  const rows: Compression[] = Object.values(compressions);
+  const row = rows.find(({ suffix }) => kind.replace(/\.age$/, "").endsWith(suffix));
+  if (row === undefined) return undefined;
+  const program = await firstInstalled(Object.keys(row.programs));
+  const command = { program, args: ["--decompress", "--stdout", "--quiet"] };
+  return strictStage(command, "decompression");
+}
+
+/** The first program that is installed; throws for the last one if none is. */
+async function firstInstalled(programs: readonly string[]): Promise<string> {
+  for (const program of programs) {
+    if (await findTool(program) !== undefined) return program;
+  }
+  const last = programs.at(-1)!;
+  await requireTool(last);
+  return last;
+}

@@ -1,0 +1,86 @@
+import { policyFileName } from "../config/policy.ts";
+import { describeError, PlasmaError, reasonOf } from "../errors.ts";
+import { StorageFolder } from "../stores/folder.ts";
+import { countTornUploads } from "../stores/incoming.ts";
+import { listFolder } from "../stores/listing.ts";
+import type { ListedArchive } from "../stores/mod.ts";
+
+/** What is found in one machine's storage folder. */
+export type FolderFindings =
+  | {
+    readonly kind: "read";
+    readonly folder: string;
+    /** Oldest first. */
+    readonly archives: readonly ListedArchive[];
+    readonly foreign: readonly string[];
+    /** Uploads that no process writes any more. */
+    readonly torn: number;
+  }
+  | { readonly kind: "unreadable"; readonly folder: string; readonly reason: string };
+
+/**
+ * Look at storage folders. A folder with a policy is one; of another one the folders in it are looked
+ * at, so that the folder of all machines is enough. Files are passed over: "/data/backup/*" may do.
+ *
+ * @returns a row for each storage folder, and for each folder that should be one but cannot be read
+ */
+export async function surveyFolders(folders: readonly string[]): Promise<FolderFindings[]> {
+  const found = await Promise.all(folders.map(findStorageFolders));
+  return await Promise.all(
+    found.flat().map(async (place) => typeof place === "string" ? await readFolder(place) : place),
+  );
+}
+
+type Unreadable = Extract<FolderFindings, { kind: "unreadable" }>;
+
+function findStorageFolders(folder: string): (string | Unreadable)[] {
+  try {
+    if (Deno.statSync(folder).isFile) return [];
+    if (hasPolicy(folder)) return [folder];
+    const entries = [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1);
+    // Without its policy a folder full of archives is no empty folder: something is wrong with it.
+    if (entries.some(({ name }) => /^\d{8}-\d{4,6}-[a-z]+\.(?:tar|btrfs)/.test(name))) {
+      return [{ kind: "unreadable", folder, reason: `it has archives but no ${policyFileName}` }];
+    }
+    const found = entries.filter(({ isDirectory, isSymlink }) => isDirectory || isSymlink)
+      .flatMap(({ name }) => storageFolderOrProblem(`${folder}/${name}`));
+    if (found.length > 0 || folder.endsWith("/lost+found")) return found;
+    const reason = `it has no ${policyFileName}: is its disk mounted?`;
+    return [{ kind: "unreadable", folder, reason }];
+  } catch (error) {
+    return [{ kind: "unreadable", folder, reason: reasonOf(error) }];
+  }
+}
+
+function storageFolderOrProblem(path: string): (string | Unreadable)[] {
+  try {
+    return hasPolicy(path) ? [path] : [];
+  } catch (error) {
+    return [{ kind: "unreadable", folder: path, reason: reasonOf(error) }];
+  }
+}
+
+function hasPolicy(folder: string): boolean {
+  try {
+    // Fails with EACCES, and not as if it were missing, where the folder cannot be entered.
+    Deno.lstatSync(`${folder}/${policyFileName}`);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+async function readFolder(path: string): Promise<FolderFindings> {
+  try {
+    const folder = await StorageFolder.open(path);
+    const { archives, foreign } = listFolder(folder);
+    const torn = await countTornUploads(folder);
+    return { kind: "read", folder: path, archives, foreign, torn };
+  } catch (error) {
+    const reason = error instanceof PlasmaError ? describeError(error) : reasonOf(error);
+    return { kind: "unreadable", folder: path, reason };
+  }
+}

@@ -1,0 +1,23 @@
+/** A checksum file as `sha256sum` writes and checks it, see sha256sum(1). */
+export interface Sidecar {
+  /** SHA-256, hexadecimal. */
+  readonly sha256: string;
+  /** The name of the file that it belongs to. */
+  readonly name: string;
+}
+
+export function formatSidecar({ sha256, name }: Sidecar): string {
+  return `${sha256}  ${name}\n`;
+}
+
+/** What a checksum file says; undefined if there is none, or it says nothing that makes sense. */
+export function readSidecar(path: string): Sidecar | undefined {
+  let text;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch {
+    return undefined;
+  }
+  const [, sha256, name] = /^([0-9a-f]{64}) [ *]([^/\n]+)\n?$/.exec(text) ?? [];
+  return sha256 === undefined || name === undefined ? undefined : { sha256, name };
+}

@@ -1,0 +1,73 @@
+import * as v from "valibot";
+import { PlasmaError } from "../errors.ts";
+import { NamedPipe } from "../system/named_pipe.ts";
+import { type Child, start } from "../system/process.ts";
+import type { Download } from "./mod.ts";
+import { maximumRequest } from "./protocol.ts";
+import { type SshConnection, understand } from "./ssh_connection.ts";
+
+const fetchAnswer = v.object({ bytes: v.number(), sha256: v.optional(v.string()) });
+
+/** A download over SSH: the bytes come out of ssh into a kernel pipe, after a line of answer. */
+export class SshDownload implements Download {
+  readonly headerLimit = maximumRequest;
+
+  private constructor(
+    readonly connection: SshConnection,
+    readonly pipe: NamedPipe,
+    readonly child: Child,
+  ) {}
+
+  /** @param folder a private folder for the pipe */
+  static async begin(
+    connection: SshConnection,
+    request: string,
+    folder: string,
+  ): Promise<SshDownload> {
+    const [pipe] = await NamedPipe.make(folder, ["download"]);
+    try {
+      using end = pipe!.open("w");
+      const child = await start(connection.command(), { stdin: "pipe", stdout: end.file });
+      child.process.stdin?.on("error", () => {});
+      child.process.stdin?.end(request);
+      return new SshDownload(connection, pipe!, child);
+    } catch (error) {
+      pipe![Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get path(): string {
+    return this.pipe.path;
+  }
+
+  onOpen(): void {
+    this.pipe.release();
+  }
+
+  async finish(header: string | undefined, bytes: number): Promise<string | undefined> {
+    const exit = await this.child.exited;
+    const { messages } = this.child;
+    const stdout = new TextEncoder().encode(header ? `${header}\n` : "");
+    const answer = this.connection.interpret({ exit, stdout, messages, timedOut: false }, 0);
+    const { host } = this.connection;
+    const stored = understand(answer, fetchAnswer, host);
+    if (stored.bytes === bytes && exit.code === 0) return stored.sha256;
+    const words = messages.tail === "" ? "" : `: ${messages.tail}`;
+    throw new PlasmaError(
+      "download",
+      `${bytes} of ${stored.bytes} bytes came from ${host}${words}`,
+      { code: "connection", remedy: "try again" },
+    );
+  }
+
+  kill(): void {
+    this.child.kill("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.pipe[Symbol.dispose]();
+    this.kill();
+    await this.child.exited;
+  }
+}

@@ -1,0 +1,102 @@
+import * as v from "valibot";
+import { PlasmaError } from "../errors.ts";
+import { NamedPipe } from "../system/named_pipe.ts";
+import { type Child, joinChunks, start } from "../system/process.ts";
+import type { Transfer } from "../system/pump.ts";
+import type { Upload } from "./mod.ts";
+import { type SshConnection, understand } from "./ssh_connection.ts";
+
+const storeAnswer = v.object({ bytes: v.number(), sha256: v.string() });
+
+/** From the last byte sent until all is on the storage host's disk. */
+const patienceSeconds = 3600;
+
+/** An upload over SSH: bytes go through a kernel pipe into ssh. */
+export class SshUpload implements Upload {
+  readonly durable = false;
+  readonly #output: Promise<Uint8Array>;
+
+  private constructor(
+    readonly connection: SshConnection,
+    readonly pipe: NamedPipe,
+    readonly child: Child,
+  ) {
+    const chunks: Uint8Array[] = [];
+    child.process.stdout?.on("data", (chunk: Uint8Array) => {
+      if (chunks.length < 100) chunks.push(chunk);
+    });
+    this.#output = child.exited.then(() => joinChunks(chunks));
+  }
+
+  static async begin(
+    connection: SshConnection,
+    request: string,
+    folder: string,
+  ): Promise<SshUpload> {
+    const [pipe] = await NamedPipe.make(folder, ["upload"]);
+    try {
+      using end = pipe!.open("r");
+      pipe!.prepend(new TextEncoder().encode(request));
+      const child = await start(connection.command(), { stdin: end.file, stdout: "pipe" });
+      return new SshUpload(connection, pipe!, child);
+    } catch (error) {
+      pipe![Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get sink(): string {
+    return this.pipe.path;
+  }
+
+  onOpen(): void {
+    this.pipe.release();
+  }
+
+  async complete(written: Transfer): Promise<void> {
+    const received = understand(await this.#answer(), storeAnswer, this.connection.host);
+    if (received.bytes === written.bytes && received.sha256 === written.sha256) return;
+    throw new PlasmaError(
+      "upload",
+      `${this.connection.host} received ${received.bytes} bytes with SHA-256 ${received.sha256}, ` +
+        `but ${written.bytes} with ${written.sha256} were sent`,
+      { code: "mismatch" },
+    );
+  }
+
+  async explain(): Promise<Error | undefined> {
+    try {
+      await this.#answer();
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  /** What the storage host says of the upload; waits until ssh has ended. */
+  async #answer(): Promise<Record<string, unknown>> {
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      this.child.kill("SIGKILL");
+    }, patienceSeconds * 1000);
+    try {
+      const exit = await this.child.exited;
+      const { messages } = this.child;
+      const stdout = await this.#output;
+      return this.connection.interpret({ exit, stdout, messages, timedOut }, patienceSeconds);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  kill(): void {
+    this.child.kill("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.pipe[Symbol.dispose]();
+    this.kill();
+    await this.child.exited;
+  }
+}

@@ -1,0 +1,66 @@
+import fs from "node:fs";
+import { isEncrypted } from "../filters/encryption.ts";
+import { reasonOf } from "../errors.ts";
+import { sidecarSuffix } from "../rotation/archive_name.ts";
+import { pump } from "../system/pump.ts";
+import { checkTar } from "../restore/check_tar.ts";
+import type { StorageFolder } from "./folder.ts";
+import { appendToJournal } from "./journal.ts";
+import { type LocalArchive, openArchive } from "./local_download.ts";
+import type { Verdict, VerifyOptions } from "./mod.ts";
+import { readSidecar } from "./sidecar.ts";
+
+/** Compare an archive with its sidecar, and with `deep` read it through; noted in the journal. */
+export async function verifyArchive(
+  folder: StorageFolder,
+  name: string,
+  { deep }: VerifyOptions,
+): Promise<Verdict> {
+  const archive = openArchive(folder, name);
+  const verdict = { name, bytes: archive.bytes, ...await judge(archive, name, deep) };
+  const { state } = verdict;
+  appendToJournal(folder.journal, [{ event: "verified", archive: name, state }]);
+  return verdict;
+}
+
+type Judgement = Pick<Verdict, "state" | "detail">;
+
+async function judge(archive: LocalArchive, name: string, deep: boolean): Promise<Judgement> {
+  const { path, sha256 } = archive;
+  if (sha256 === undefined) return withoutChecksum(path + sidecarSuffix, name);
+  const found = await hashFile(path);
+  if (typeof found !== "string") return found;
+  if (found !== sha256) {
+    return { state: "damaged", detail: `its SHA-256 is ${found}, not ${sha256} as when stored` };
+  }
+  if (!deep) return { state: "ok", detail: "SHA-256 as when stored" };
+  if (isEncrypted(name)) {
+    return {
+      state: "ok",
+      detail: "SHA-256 as when stored; encrypted, so not read through without --identity",
+    };
+  }
+  return await checkTar(archive, name, undefined);
+}
+
+/** A missing checksum is not "ok": nobody knows whether the archive is whole. */
+function withoutChecksum(sidecar: string, name: string): Judgement {
+  const other = readSidecar(sidecar)?.name;
+  const detail = other === undefined || other === name
+    ? `there is no ${name}${sidecarSuffix} that says how it was stored`
+    : `its checksum file belongs to ${other}`;
+  return { state: other === undefined || other === name ? "no checksum" : "damaged", detail };
+}
+
+async function hashFile(path: string): Promise<string | Judgement> {
+  try {
+    const file = fs.openSync(path, "r");
+    try {
+      return (await pump(file, undefined, {})).sha256;
+    } finally {
+      fs.closeSync(file);
+    }
+  } catch (error) {
+    return { state: "unreadable", detail: reasonOf(error) };
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * What GNU tar has said on standard error, without its own name in front (which may be a path) and
+ * without the lines that say nothing about a file.
+ */
+export function tarComplaints(messages: readonly string[]): string[] {
+  return messages.map((line) => line.replace(/^(?:\S*\/)?tar: /, "")).filter((line) =>
+    !/^Removing leading |^Exiting with failure status|^Error is not recoverable|: socket ignored$/
+      .test(line)
+  );
+}
