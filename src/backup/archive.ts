@@ -1,13 +1,22 @@
-import { describeError, PlasmaError } from "../errors.ts";
+import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
-import type { Claim, Committed, Store } from "../stores/mod.ts";
-import type { Source } from "../strategies/mod.ts";
+import type { Committed, StoreState } from "../stores/mod.ts";
+import type { StreamSource } from "../strategies/mod.ts";
 import { newRunId, runOwner } from "../system/run_id.ts";
-import { move, type Moved, type TransferContext, type Uploaded, uploadFrom } from "./attempt.ts";
+import {
+  move,
+  type Moved,
+  type StoredBytes,
+  type TransferContext,
+  type Uploaded,
+  uploadFrom,
+} from "./attempt.ts";
 import { type ByteSource, fileSource, produce } from "./byte_source.ts";
 import { hookOptions, type Run } from "./context.ts";
 import { runAllHooks } from "./hooks.ts";
-import { isTransient, pause, retrying } from "./retry.ts";
+import { commit, findCommitted } from "./commit.ts";
+import { retrying } from "./retry.ts";
+import { sendSubvolumes } from "./send.ts";
 import { StagingFile } from "./staging.ts";
 
 /** A new archive. */
@@ -22,7 +31,7 @@ export interface Stored extends Committed {
  * Open the source, archive it, and commit the archive. When this throws, nothing new is stored and
  * what was begun has been removed.
  */
-export async function makeArchive(run: Run, expectedBytes: number | undefined): Promise<Stored> {
+export async function makeArchive(run: Run, state: StoreState): Promise<Stored> {
   const { config, strategy, log, outcome } = run;
   const start = performance.now();
   const { coverage, open } = await strategy.survey();
@@ -41,11 +50,11 @@ export async function makeArchive(run: Run, expectedBytes: number | undefined): 
       signal: run.signal,
       log,
       limit: config.bandwidthLimit,
-      expectedBytes,
+      expectedBytes: state.newestBytes,
     };
-    const { name, bytes, sha256, warnings } = config.tempfile === undefined
-      ? await storeDirectly(run, source, context)
-      : await storeStaged(run, source, config.tempfile, context, closeSource);
+    const { name, bytes, sha256, warnings } = source.archives === "subvolumes"
+      ? await sendSubvolumes(run, source, state.subvolumes!, context)
+      : await storeStream(run, source, context, closeSource);
     outcome.warnings.push(...warnings);
     if (warnings.length > 0) {
       outcome.problems.push(`archive: ${warnings.length} files changed or vanished meanwhile`);
@@ -68,13 +77,14 @@ async function runAfterSnapshot(run: Run): Promise<void> {
   run.signal.throwIfAborted();
 }
 
-type StoredBytes = Committed & Moved;
-
-async function storeDirectly(
+async function storeStream(
   run: Run,
-  source: Source,
+  source: StreamSource,
   context: TransferContext,
+  closeSource: () => Promise<void>,
 ): Promise<StoredBytes> {
+  const { tempfile } = run.config;
+  if (tempfile !== undefined) return await storeStaged(run, source, tempfile, context, closeSource);
   const kind = filteredKind(source.kind, run.filters);
   return await storeFrom(run, kind, context, () => produce(source, run.filters, run.place.folder));
 }
@@ -82,7 +92,7 @@ async function storeDirectly(
 /** Put the archive down in the tempfile first; after that the source is not needed any more. */
 async function storeStaged(
   run: Run,
-  source: Source,
+  source: StreamSource,
   tempfile: string,
   context: TransferContext,
   closeSource: () => Promise<void>,
@@ -101,7 +111,7 @@ async function storeStaged(
 }
 
 async function stage(
-  source: Source,
+  source: StreamSource,
   staging: StagingFile,
   run: Run,
   context: TransferContext,
@@ -129,7 +139,9 @@ async function storeFrom(
   try {
     return await retrying(config, run, "upload", async () => {
       // An upload whose commit got no answer may have been committed: ask before sending it again.
-      const known = uploaded === undefined ? undefined : await findCommitted(store, uploaded, kind);
+      const known = uploaded === undefined
+        ? undefined
+        : await findCommitted(store, { ...uploaded, kind });
       if (uploaded !== undefined && known !== undefined) return { ...uploaded, ...known };
       await using source = await open();
       uploaded = await uploadFrom(source, store, newRunId(runOwner(place.id)!), context);
@@ -137,37 +149,6 @@ async function storeFrom(
     });
   } catch (error) {
     if (uploaded !== undefined) await store.discard(uploaded.id);
-    throw error;
-  }
-}
-
-/** Seconds after which a commit that got no answer is asked again. */
-const askAgainSeconds = [1, 5, 15] as const;
-
-async function commit(run: Run, claim: Claim): Promise<Committed> {
-  run.signal.throwIfAborted();
-  for (const seconds of askAgainSeconds) {
-    try {
-      return await run.store.commit(claim);
-    } catch (error) {
-      if (!isTransient(error)) throw error;
-      run.log.warning(`no answer to the commit, asking again: ${describeError(error)}`);
-      await pause(seconds, run.signal);
-    }
-  }
-  return await run.store.commit(claim);
-}
-
-/** The archive of an earlier attempt, if its commit was done; undefined if it was not. */
-async function findCommitted(
-  store: Store,
-  uploaded: Uploaded,
-  kind: string,
-): Promise<Committed | undefined> {
-  try {
-    return await store.commit({ ...uploaded, kind });
-  } catch (error) {
-    if (error instanceof PlasmaError && error.code === "no-upload") return undefined;
     throw error;
   }
 }

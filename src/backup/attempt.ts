@@ -1,5 +1,5 @@
 import { PlasmaError, reasonOf } from "../errors.ts";
-import type { Store } from "../stores/mod.ts";
+import type { Committed, Store, Upload } from "../stores/mod.ts";
 import type { Log } from "../system/log.ts";
 import { Progress } from "../system/progress.ts";
 import type { Transfer } from "../system/pump.ts";
@@ -20,6 +20,9 @@ export interface TransferContext {
 export interface Moved extends Transfer {
   readonly warnings: readonly string[];
 }
+
+/** An archive that is stored. */
+export type StoredBytes = Committed & Moved;
 
 /** Where bytes are to go; of an Upload what a transfer needs. */
 export interface Sink {
@@ -122,6 +125,19 @@ export interface Uploaded extends Moved {
   readonly id: RunId;
 }
 
+/** Move all bytes of a source into an upload, until the store has them safely. */
+export async function moveInto(
+  source: ByteSource,
+  begun: Upload,
+  context: TransferContext,
+): Promise<Moved> {
+  await using upload = begun;
+  const moved = await move(source, upload, context);
+  using _ = onAbort(context.signal, () => upload.kill());
+  await upload.complete(moved);
+  return moved;
+}
+
 /** Upload what a source produces, under the given id. What fails is removed again. */
 export async function uploadFrom(
   source: ByteSource,
@@ -130,11 +146,7 @@ export async function uploadFrom(
   context: TransferContext,
 ): Promise<Uploaded> {
   try {
-    await using upload = await store.upload(id);
-    const moved = await move(source, upload, context);
-    using _ = onAbort(context.signal, () => upload.kill());
-    await upload.complete(moved);
-    return { ...moved, id };
+    return { ...await moveInto(source, await store.upload(id), context), id };
   } catch (error) {
     await store.discard(id);
     context.signal.throwIfAborted();

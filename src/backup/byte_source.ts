@@ -1,4 +1,4 @@
-import type { Source } from "../strategies/mod.ts";
+import type { StreamSource } from "../strategies/mod.ts";
 import type { Filter } from "../filters/mod.ts";
 import { Producer } from "../system/pipeline.ts";
 
@@ -25,7 +25,7 @@ export interface ByteSource extends AsyncDisposable {
  * @param filters compression and encryption, in this order
  */
 export async function produce(
-  source: Source,
+  source: StreamSource,
   filters: readonly Filter[],
   folder: string,
 ): Promise<ByteSource> {

@@ -107,11 +107,16 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
 }
 
 async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
-  const { config, log, store, signal, outcome } = run;
-  const state = await retrying(config, run, "storage", () => store.hello());
+  const { config, log, store, strategy, signal, outcome } = run;
+  const state = await retrying(
+    config,
+    run,
+    "storage",
+    () => store.hello(strategy.archives === "subvolumes"),
+  );
   signal.throwIfAborted();
   await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
-  const stored = await makeArchive(run, state.newestBytes);
+  const stored = await makeArchive(run, state);
   outcome.stored = stored;
   const { bytes, seconds } = stored;
   log.success(

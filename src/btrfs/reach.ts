@@ -68,9 +68,9 @@ export function reachOf(
   const holder = mountOf(real, mounts)!;
   const atTarget = (path: string) => joinPath(folder, relativePath(path, real));
 
-  // A folder that is nothing of its own is seen through the folder that holds it: it may be a file
-  // or a link, which cannot be mounted.
-  const seen = real === holder.path
+  // A folder that is no root is seen through the folder that holds it: it may be a file or a link,
+  // which cannot be mounted.
+  const seen = real === holder.path || isRoot(real, holder, filesystems)
     ? { path: real, target: folder }
     : { path: parentOf(real), target: parentOf(folder) };
   const first = mountOf(seen.path, mounts)!;
@@ -106,7 +106,14 @@ function originOf(path: string, mount: Mount, filesystems: readonly Filesystem[]
   return { kind: "frozen", device, subvolume, inside };
 }
 
-/** The subvolumes whose roots lie below a path, or at it unless it is where the mount is. */
+/** True if a path is the root of a subvolume. */
+function isRoot(path: string, mount: Mount, filesystems: readonly Filesystem[]): boolean {
+  const filesystem = filesystems.find(({ device }) => device === mount.device);
+  const fsPath = pathInFilesystem(path, mount);
+  return filesystem?.subvolumes.some((subvolume) => subvolume.path === fsPath) ?? false;
+}
+
+/** The subvolumes whose roots lie below a path. */
 function subvolumesBelow(
   path: string,
   mount: Mount,
@@ -116,8 +123,8 @@ function subvolumesBelow(
   if (filesystem === undefined) return [];
   const start = `/${pathInFilesystem(path, mount)}`;
   return filesystem.subvolumes.filter((subvolume) =>
-    isWithin(`/${subvolume.path}`, start) && !isOwn(subvolume.path, filesystem.subvolumes) &&
-    !(`/${subvolume.path}` === start && path === mount.path)
+    isWithin(`/${subvolume.path}`, start) && `/${subvolume.path}` !== start &&
+    !isOwn(subvolume.path, filesystem.subvolumes)
   ).map((subvolume) => ({
     subvolume,
     path: joinPath(mount.path, relativePath(`/${subvolume.path}`, mount.root)),

@@ -1,6 +1,5 @@
 import { isNotFound, PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "../system/durable.ts";
-import type { RunId } from "../system/run_id.ts";
 import { btrfs, mapConcurrently, snapshotFolder, subvolumeInode } from "./subvolumes.ts";
 
 /** A read-only snapshot that this run has made. */
@@ -15,12 +14,13 @@ export interface Snapshot {
  * run side by side, and the filesystem takes most of their snapshots in one transaction.
  *
  * @param roots the paths of the roots of the subvolumes
+ * @param name the name of each snapshot, which begins with the run id
  * @throws {PlasmaError} if one of them fails; those that were taken are removed then
  */
-export async function takeSnapshots(roots: readonly string[], id: RunId): Promise<Snapshot[]> {
+export async function takeSnapshots(roots: readonly string[], name: string): Promise<Snapshot[]> {
   const taken: Snapshot[] = [];
   const results = await Promise.allSettled(roots.map(async (root) => {
-    const path = `${root === "/" ? "" : root}/${snapshotFolder}/${id}`;
+    const path = `${root === "/" ? "" : root}/${snapshotFolder}/${name}`;
     await takeSnapshot(root, path, () => taken.push({ source: root, path }));
   }));
   const failed = results.find((result) => result.status === "rejected");

@@ -1,6 +1,6 @@
 import { PlasmaError } from "../errors.ts";
 import { type Output, run } from "../system/process.ts";
-import { runOwner } from "../system/run_id.ts";
+import { type RunId, runOwner } from "../system/run_id.ts";
 
 /** The folder in the root of a subvolume that holds the snapshots of it. */
 export const snapshotFolder = ".plasma";
@@ -77,6 +77,43 @@ async function resolveId(id: number, folder: string): Promise<string | undefined
   });
 }
 
+/** What tells subvolumes apart on all machines. */
+export interface SubvolumeIds {
+  readonly uuid: string;
+  /** The uuid of the subvolume that it was a snapshot of; undefined if of none. */
+  readonly parentUuid: string | undefined;
+  /** The uuid that it had where it was sent from; undefined if it was not received. */
+  readonly receivedUuid: string | undefined;
+  readonly readOnly: boolean;
+}
+
+/** The ids of the subvolume at a path. Throws if there is none. */
+export async function readSubvolumeIds(path: string): Promise<SubvolumeIds> {
+  const text = await btrfs(`read the ids of ${path}`, "subvolume", "show", path);
+  const field = (name: string) => {
+    const value = new RegExp(`^\\s+${name}:\\s*(\\S*)$`, "m").exec(text)?.[1];
+    return value === undefined || value === "-" || value === "" ? undefined : value;
+  };
+  const uuid = field("UUID");
+  if (uuid === undefined) {
+    throw new PlasmaError("snapshot", `btrfs tells no uuid of ${path}`, { code: "source" });
+  }
+  return {
+    uuid,
+    parentUuid: field("Parent UUID"),
+    receivedUuid: field("Received UUID"),
+    readOnly: /^\s+Flags:.*\breadonly\b/m.test(text),
+  };
+}
+
+/**
+ * The uuid by which a subvolume is known where it was sent to: `btrfs send` hands on the uuid of the
+ * origin, if the subvolume was received itself (fs/btrfs/send.c, send_subvol_begin).
+ */
+export function identityOf({ uuid, receivedUuid }: SubvolumeIds): string {
+  return receivedUuid ?? uuid;
+}
+
 /** Apply a function to all items, some at once, and keep the order. Rejects with the first error. */
 export async function mapConcurrently<T, R>(
   items: readonly T[],
@@ -93,9 +130,27 @@ export async function mapConcurrently<T, R>(
   return results;
 }
 
-/** The run that made a subvolume, if it is a snapshot of plasma in the root of another one. */
-export function snapshotRun(path: string, subvolumes: readonly Subvolume[]): string | undefined {
-  const [, parent, name] = /^(?:(.*)\/)?\.plasma\/([^/]+)$/s.exec(path) ?? [];
-  if (name === undefined || runOwner(name) === undefined) return undefined;
-  return subvolumes.some((subvolume) => subvolume.path === (parent ?? "")) ? name : undefined;
+/** What follows the run id in the name of a snapshot that is kept as the parent of increments. */
+export const sentSuffix = ".sent";
+
+/** A snapshot that a run of plasma has made. */
+export interface OwnSnapshot {
+  readonly run: RunId;
+  /** The path of the subvolume in whose root it lies; its own one is of the same form. */
+  readonly of: string;
+  /** Whether it is kept after the run, as the parent of increments. */
+  readonly isKept: boolean;
+}
+
+/** Whether a subvolume is a snapshot of plasma in the root of another one, and whose. */
+export function ownSnapshot(
+  path: string,
+  subvolumes: readonly Subvolume[],
+): OwnSnapshot | undefined {
+  const [, of = "", name] = /^(?:(.*)\/)?\.plasma\/([^/]+)$/s.exec(path) ?? [];
+  if (name === undefined) return undefined;
+  const isKept = name.endsWith(sentSuffix);
+  const run = isKept ? name.slice(0, -sentSuffix.length) : name;
+  if (runOwner(run) === undefined) return undefined;
+  return subvolumes.some((subvolume) => subvolume.path === of) ? { run, of, isKept } : undefined;
 }

@@ -6,6 +6,7 @@ import { resolvePath } from "../config/destination.ts";
 import { UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { chooseArchive } from "../restore/choose.ts";
+import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { restore, type RestoreOrder } from "../restore/restore.ts";
 import { Log } from "../system/log.ts";
 import { formatBytes } from "../system/progress.ts";
@@ -54,7 +55,8 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
       });
     }
     const what = `${archive.name} (${formatBytes(bytes)})`;
-    if (isProven) log.success(`${what} is what was stored: its SHA-256 is as recorded`);
+    if (isSubvolumeArchive(archive.name)) log.success(`${archive.name} was read without an error`);
+    else if (isProven) log.success(`${what} is what was stored: its SHA-256 is as recorded`);
     else log.warning(`${what} has no checksum file: nobody can say whether it is what was stored`);
     return ExitStatus.Done;
   } finally {

@@ -1,7 +1,14 @@
 import { parseCommandLine } from "../cli/args.ts";
 import { PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { formatAnswer, formatRefusal, type Verb, verbGroups, verbs } from "../stores/protocol.ts";
+import {
+  confinedVerbs,
+  formatAnswer,
+  formatRefusal,
+  type Verb,
+  verbGroups,
+  verbs,
+} from "../stores/protocol.ts";
 import { BrokenOff, readRequest, serveRequest } from "../stores/server.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS]
@@ -12,7 +19,9 @@ the archive. sshd runs it on the storage host; it needs no arguments there.
   --root FOLDER   confine all requests to this folder
   --allow VERBS   comma-separated verbs (${verbs.join(", ")})
                   and groups: store (= ${verbGroups.store.join(", ")}),
-                  read (= ${verbGroups.read.join(", ")}), rotate; by default all
+                  read (= ${verbGroups.read.join(", ")}), rotate,
+                  receive (= ${verbGroups.receive.join(", ")});
+                  by default all, with --root all but receive
 
 In authorized_keys, for a key that can add archives and nothing else:
   command="plasma serve --root /data/backup/web1 --allow store",restrict ssh-ed25519 ...`;
@@ -25,8 +34,8 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   if (positional.length > 0) {
     throw new UsageError("command line", `unexpected argument "${positional[0]}"`);
   }
-  const allow = parseAllow(value("allow"));
   const root = resolveRoot(value("root"));
+  const allow = parseAllow(value("allow"), root === undefined ? verbs : confinedVerbs);
   try {
     const { line, rest } = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
     const streams = { input: 0, prefix: rest, output: 1, answer };
@@ -52,8 +61,8 @@ async function answer(line: string): Promise<void> {
   while (offset < bytes.length) offset += await Deno.stdout.write(bytes.subarray(offset));
 }
 
-function parseAllow(text: string | undefined): ReadonlySet<Verb> {
-  if (text === undefined) return new Set(verbs);
+function parseAllow(text: string | undefined, byDefault: readonly Verb[]): ReadonlySet<Verb> {
+  if (text === undefined) return new Set(byDefault);
   const words = text.split(",").map((word) => word.trim()).filter((word) => word !== "");
   return new Set(words.flatMap((word): readonly Verb[] => {
     if (Object.hasOwn(verbGroups, word)) return verbGroups[word as keyof typeof verbGroups];

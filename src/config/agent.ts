@@ -67,7 +67,7 @@ const storageFolder = v.pipe(
 
 const commands = v.array(text("a command for /bin/sh"), "a list of commands for /bin/sh");
 
-export const strategyNames = ["tar", "btrfs-snapshot", "noop"] as const;
+export const strategyNames = ["tar", "btrfs-snapshot", "btrfs-send", "noop"] as const;
 
 const liveMounts = v.picklist(
   ["include", "skip", "fail"],
@@ -137,7 +137,7 @@ const ssh = v.object({
   ),
 }, "an object with host and login");
 
-export const agentSchema = v.object({
+const agentObject = v.object({
   folders: v.array(absolutePath, "a list of folders"),
   tempfile: v.optional(absolutePath),
   strategy: v.picklist(strategyNames, `one of ${strategyNames.join(", ")}`),
@@ -158,6 +158,21 @@ export const agentSchema = v.object({
   executeAlways: v.optional(commands, []),
   hookTimeout: v.optional(duration, "1h"),
 }, "an object { ... }");
+
+const forStreams = '"btrfs-send" sends subvolumes';
+
+/** Keys that mean nothing for subvolumes: better to say so than to promise what does not happen. */
+export const agentSchema = v.pipe(
+  agentObject,
+  v.check(
+    ({ strategy, encryption }) => strategy !== "btrfs-send" || encryption === undefined,
+    `encryption only with archives that are tars: ${forStreams}`,
+  ),
+  v.check(
+    ({ strategy, tempfile }) => strategy !== "btrfs-send" || tempfile === undefined,
+    `tempfile only with archives that are tars: ${forStreams}`,
+  ),
+);
 
 /** An agent's config with its defaults filled in; durations in seconds, sizes in bytes. */
 export type AgentConfig = v.InferOutput<typeof agentSchema>;

@@ -153,6 +153,8 @@ export function isNear(word: string, candidate: string): boolean {
 
 function describeIssue(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue);
+  // A rule about several keys names them itself.
+  if (path === null && issue.type === "check") return `expected ${issue.message}`;
   const where = path === null ? "" : `${path}: `;
   if (issue.received === "undefined") return `${where}missing`;
   return `${where}expected ${expectedOf(issue)}, got ${shorten(issue.input)}`;

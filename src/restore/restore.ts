@@ -1,6 +1,6 @@
 import { PlasmaError, UsageError } from "../errors.ts";
 import { openDecoders } from "../filters/mod.ts";
-import { parseArchiveName } from "../rotation/archive_name.ts";
+import { isSubvolumeArchive, parseArchiveName } from "../rotation/archive_name.ts";
 import type { ListedArchive, Store } from "../stores/mod.ts";
 import type { Log } from "../system/log.ts";
 import { Consumer, type Stage, strictStage } from "../system/pipeline.ts";
@@ -64,8 +64,9 @@ export async function restore(
     const read = await readArchive(download, consumer, (bytes) => progress.update(bytes));
     signal.throwIfAborted();
     requireAsStored(read, archive.name, purpose);
-    const warnings = await finish(consumer, archive);
-    const isProven = read.isAsStored === true;
+    const warnings = await finish(consumer, read);
+    // Of stored subvolumes the filesystem itself checks every block that is read.
+    const isProven = read.isAsStored ?? isSubvolumeArchive(archive.name);
     if (!isProven && kind === "tar" && read.bytes > 0 && !read.framedLikeTar) {
       throw new PlasmaError("restore", `${archive.name} ends before it is complete`, {
         remedy: "what was unpacked is not all of it; try another archive",
@@ -114,6 +115,6 @@ function requireAsStored(
 }
 
 /** The archive of the strategy noop is an empty file, which tar does not like. */
-async function finish(consumer: Consumer, { bytes }: ListedArchive): Promise<readonly string[]> {
+async function finish(consumer: Consumer, { bytes }: ReadResult): Promise<readonly string[]> {
   return bytes === 0 ? [] : await consumer.finish();
 }

@@ -40,6 +40,9 @@ export function parseArchiveName(name: string): ArchiveName | undefined {
   return isRealTime(stamp) ? { name, stamp, label: label as Label, kind } : undefined;
 }
 
+/** True for the name of an archive of the strategy btrfs-send: a folder with subvolumes. */
+export const isSubvolumeArchive = (name: string) => name.endsWith(".btrfs");
+
 /** The name for an archive of the given time; `seconds` says whether the name shows them. */
 export function formatArchiveName(
   { stamp, label, kind }: Omit<ArchiveName, "name">,

@@ -25,11 +25,14 @@ export interface PlanTimes {
  * are kept: the newest archive of all, archives within `keepWithin`, archives whose label the
  * policy does not name, and archives dated in the future. The latter do not count either, so that a
  * wrong clock never pushes out a good archive.
+ *
+ * @param isNeeded whether something else depends on an archive
  */
 export function planRotation(
   archives: Iterable<ArchiveName>,
   policy: Policy,
   { now, keepSince }: PlanTimes,
+  isNeeded: (archive: ArchiveName) => boolean = () => false,
 ): Decision[] {
   const newestFirst = [...archives].sort((a, b) => compareArchives(b, a));
   const newest = newestFirst.find((archive) => archive.stamp <= now);
@@ -45,6 +48,7 @@ export function planRotation(
     counted.set(label, position);
     if (position <= limit) return kept(`${label} ${position} of ${limit}`);
     if (archive === newest) return kept("the newest archive is never deleted");
+    if (isNeeded(archive)) return kept("the next increment of its agent builds on it");
     if (policy.keepWithinSeconds > 0 && stamp >= keepSince) return kept("within keepWithin");
     return { archive, keep: false, reason: `more than ${limit} ${label}`, future: false };
   };

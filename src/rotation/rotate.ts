@@ -1,10 +1,19 @@
 import { isNotFound, reasonOf } from "../errors.ts";
 import type { StorageFolder } from "../stores/folder.ts";
 import { appendToJournal } from "../stores/journal.ts";
+import { readManifest } from "../stores/manifest.ts";
 import type { RotationReport } from "../stores/mod.ts";
 import { readSidecar } from "../stores/sidecar.ts";
 import { removeIfPresent, syncFolder } from "../system/durable.ts";
-import { sidecarSuffix, stampOf, timeOf } from "./archive_name.ts";
+import { runOwner } from "../system/run_id.ts";
+import {
+  type ArchiveName,
+  compareArchives,
+  isSubvolumeArchive,
+  sidecarSuffix,
+  stampOf,
+  timeOf,
+} from "./archive_name.ts";
 import { type Decision, planRotation, type PlanTimes } from "./plan.ts";
 
 /**
@@ -21,7 +30,8 @@ export async function rotateFolder(
   using _lock = dryRun ? undefined : await folder.lock();
   const { archives, sidecars, foreign } = folder.contents();
   const times = planTimes(now, folder.policy.keepWithinSeconds);
-  const decisions = planRotation(archives, folder.policy, times);
+  const needed = neededParents(folder, archives);
+  const decisions = planRotation(archives, folder.policy, times, ({ name }) => needed.has(name));
   const doomed = decisions.filter(({ keep }) => !keep);
 
   const deleted: Decision[] = [];
@@ -29,7 +39,7 @@ export async function rotateFolder(
   for (const decision of doomed) {
     const { name } = decision.archive;
     try {
-      if (!dryRun) deleteArchive(folder, name);
+      if (!dryRun) await deleteArchive(folder, name);
       deleted.push(decision);
     } catch (error) {
       if (!isNotFound(error)) failed.push({ name, error: reasonOf(error) });
@@ -37,6 +47,7 @@ export async function rotateFolder(
   }
   if (!dryRun) {
     const present = new Set(archives.map(({ name }) => name));
+    await removeTrash(folder);
     removeLeftSidecars(folder, [...sidecars].filter((name) => !present.has(name)));
     appendToJournal(
       folder.journal,
@@ -61,8 +72,29 @@ function planTimes(now: Temporal.PlainDateTime, keepWithinSeconds: number): Plan
   };
 }
 
+/**
+ * The archives that agents need as parents. An agent keeps the snapshots of the newest archive that it
+ * has stored here and no older ones; whose an archive is says its manifest.
+ */
+function neededParents(folder: StorageFolder, archives: readonly ArchiveName[]): Set<string> {
+  const newest = new Map<string, ArchiveName>();
+  for (const archive of archives.filter(({ name }) => isSubvolumeArchive(name))) {
+    const run = readManifest(`${folder.path}/${archive.name}`)?.run;
+    const owner = run === undefined ? undefined : runOwner(run);
+    if (owner === undefined) continue;
+    const key = `${owner.machine} ${owner.target}`;
+    const best = newest.get(key);
+    if (best === undefined || compareArchives(archive, best) > 0) newest.set(key, archive);
+  }
+  return new Set([...newest.values()].map(({ name }) => name));
+}
+
 /** The archive goes first: an archive without its sidecar would look like a damaged one. */
-function deleteArchive(folder: StorageFolder, name: string): void {
+async function deleteArchive(folder: StorageFolder, name: string): Promise<void> {
+  if (isSubvolumeArchive(name)) {
+    const { deleteSubvolumeArchive } = await import("../stores/subvolume_archive.ts");
+    return await deleteSubvolumeArchive(folder, name);
+  }
   const path = `${folder.path}/${name}`;
   if (!Deno.lstatSync(path).isFile) throw new Error("it is not a regular file any more");
   Deno.removeSync(path);
@@ -75,4 +107,15 @@ function removeLeftSidecars(folder: StorageFolder, names: readonly string[]): vo
     const sidecar = `${folder.path}/${name}${sidecarSuffix}`;
     if (readSidecar(sidecar)?.name === name) removeIfPresent(sidecar);
   }
+}
+
+/** A rotation that was killed may have left archives of subvolumes that are deleted in part. */
+async function removeTrash(folder: StorageFolder): Promise<void> {
+  try {
+    Deno.lstatSync(folder.trash);
+  } catch {
+    return;
+  }
+  const { emptyTrash } = await import("../stores/subvolume_archive.ts");
+  await emptyTrash(folder).catch(() => {});
 }

@@ -30,19 +30,13 @@ export async function commitUpload(
 ): Promise<Committed> {
   using _lock = await folder.lock();
   const contents = folder.contents();
-  const received = readReceived(folder, claim.id);
-  if (received === undefined) return committedBefore(folder, contents, claim);
-  if (received.bytes !== claim.bytes || received.sha256 !== claim.sha256) {
-    await removeUpload(folder, claim.id);
-    throw new PlasmaError(
-      "commit",
-      `what arrived is not what was sent: ${received.bytes} bytes with SHA-256 ${received.sha256} ` +
-        `instead of ${claim.bytes} with ${claim.sha256}; it was discarded`,
-      { code: "mismatch" },
-    );
-  }
+  const kind = claim.kind === "btrfs"
+    ? (await import("./commit_subvolumes.ts")).subvolumeCommit
+    : fileCommit;
   try {
-    const name = finishInterrupted(folder, claim) ?? await publish(folder, contents, claim, clock);
+    if (!await kind.isReceived(folder, claim)) return committedBefore(folder, contents, claim);
+    const name = await kind.finishInterrupted(folder, contents, claim) ??
+      await publish(folder, contents, claim, kind.place, clock);
     appendToJournal(folder.journal, [{
       event: "stored",
       archive: name,
@@ -59,6 +53,57 @@ export async function commitUpload(
   }
 }
 
+/** How uploads of one kind are made archives. */
+export interface CommitKind {
+  /**
+   * Whether there is an upload of this run. Throws, having removed it, if it is not what was claimed.
+   */
+  isReceived(folder: StorageFolder, claim: Claim): Promise<boolean>;
+  /** The name of an archive that a commit of this run put in place before it was cut short. */
+  finishInterrupted(
+    folder: StorageFolder,
+    contents: FolderContents,
+    claim: Claim,
+  ): Promise<string | undefined>;
+  /** Put an upload under its final name, durably; false if the name is taken. */
+  place(folder: StorageFolder, claim: Claim, name: string): Promise<boolean>;
+}
+
+/** What arrived is not what was claimed: remove it and say so. */
+export async function refuseMismatch(
+  folder: StorageFolder,
+  claim: Claim,
+  what: string,
+): Promise<never> {
+  await removeUpload(folder, claim.id);
+  throw new PlasmaError("commit", `what arrived is not what was sent: ${what}; it was discarded`, {
+    code: "mismatch",
+  });
+}
+
+const fileCommit: CommitKind = {
+  async isReceived(folder, claim) {
+    const received = readReceived(folder, claim.id);
+    if (received === undefined) return false;
+    if (received.bytes === claim.bytes && received.sha256 === claim.sha256) return true;
+    return await refuseMismatch(
+      folder,
+      claim,
+      `${received.bytes} bytes with SHA-256 ${received.sha256} instead of ` +
+        `${claim.bytes} with ${claim.sha256}`,
+    );
+  },
+  async finishInterrupted(folder, _, { id }) {
+    const { part, sidecar } = incomingFiles(folder, id);
+    const name = readSidecar(sidecar)?.name;
+    if (name === undefined || !isSameFile(part, `${folder.path}/${name}`)) return undefined;
+    syncFolder(folder.path);
+    await removeFiles(folder, id);
+    return name;
+  },
+  place,
+};
+
 /** The answer to a commit that was done before, its answer having been lost on the way. */
 function committedBefore(folder: StorageFolder, contents: FolderContents, claim: Claim): Committed {
   const entry = findStored(folder.journal, claim.id);
@@ -69,16 +114,6 @@ function committedBefore(folder: StorageFolder, contents: FolderContents, claim:
   throw new PlasmaError("commit", "there is no complete upload of this run", { code: "no-upload" });
 }
 
-/** The name of an archive that a commit of this run put in place before it was cut short. */
-function finishInterrupted(folder: StorageFolder, { id }: Claim): string | undefined {
-  const { part, sidecar } = incomingFiles(folder, id);
-  const name = readSidecar(sidecar)?.name;
-  if (name === undefined || !isSameFile(part, `${folder.path}/${name}`)) return undefined;
-  syncFolder(folder.path);
-  removeFiles(folder, id);
-  return name;
-}
-
 /** How often a free name is looked for; one second passes between two tries. */
 const nameTries = 100;
 
@@ -86,6 +121,7 @@ async function publish(
   folder: StorageFolder,
   { archives }: FolderContents,
   claim: Claim,
+  place: CommitKind["place"],
   clock: Clock,
 ): Promise<string> {
   const stamps = new Set<Stamp>(archives.map(({ stamp }) => stamp));
@@ -98,7 +134,7 @@ async function publish(
     for (const seconds of withoutSeconds ? [false, true] : [true]) {
       if (seconds && stamps.has(stamp)) continue;
       const name = formatArchiveName({ stamp, label, kind: claim.kind }, seconds);
-      if (place(folder, claim, name)) return name;
+      if (await place(folder, claim, name)) return name;
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
@@ -106,7 +142,7 @@ async function publish(
 }
 
 /** Put an upload and its sidecar under their final names; false if the name is taken. */
-function place(folder: StorageFolder, claim: Claim, name: string): boolean {
+async function place(folder: StorageFolder, claim: Claim, name: string): Promise<boolean> {
   const { part, sidecar } = incomingFiles(folder, claim.id);
   const archive = `${folder.path}/${name}`;
   removeIfPresent(sidecar);
@@ -129,7 +165,7 @@ function place(folder: StorageFolder, claim: Claim, name: string): boolean {
     Deno.removeSync(archive + sidecarSuffix);
     throw error;
   }
-  removeFiles(folder, claim.id);
+  await removeFiles(folder, claim.id);
   return true;
 }
 

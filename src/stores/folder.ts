@@ -5,6 +5,7 @@ import { type ArchiveName, parseArchiveName, sidecarSuffix } from "../rotation/a
 import type { Policy } from "../rotation/policy.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Lock } from "../system/lock.ts";
+import { readManifest } from "./manifest.ts";
 
 /** What lies in a storage folder. */
 export interface FolderContents {
@@ -46,6 +47,11 @@ export class StorageFolder {
     return `${this.#own()}/incoming`;
   }
 
+  /** Archives that are being deleted; made on first use. */
+  get trash(): string {
+    return `${this.#own()}/trash`;
+  }
+
   get journal(): string {
     return `${this.#own()}/journal.jsonl`;
   }
@@ -79,10 +85,13 @@ export class StorageFolder {
     const archives: ArchiveName[] = [];
     const sidecars = new Set<string>();
     const foreign: string[] = [];
-    for (const { name, isFile } of Deno.readDirSync(this.path)) {
+    for (const { name, isFile, isDirectory } of Deno.readDirSync(this.path)) {
       if (name === policyFileName || name === ".plasma") continue;
-      const archive = isFile ? parseArchiveName(name) : undefined;
-      if (archive !== undefined && archive.kind !== "btrfs") archives.push(archive);
+      const archive = isFile || isDirectory ? parseArchiveName(name) : undefined;
+      const isWhole = archive?.kind === "btrfs"
+        ? isDirectory && readManifest(`${this.path}/${name}`) !== undefined
+        : isFile;
+      if (archive !== undefined && isWhole) archives.push(archive);
       else if (isFile && isSidecar(name)) sidecars.add(name.slice(0, -sidecarSuffix.length));
       else foreign.push(name);
     }

@@ -13,11 +13,17 @@ import type { StorageFolder } from "./folder.ts";
  * - `<run id>.part` holds the bytes, and is locked by the process that writes it;
  * - `<run id>.received` says that all of them came, were brought to the disk, and their size and
  *   SHA-256: without it nothing is committed;
- * - `<run id>.sha256` is the sidecar-to-be, only during a commit.
+ * - `<run id>.sha256` is the sidecar-to-be, only during a commit;
+ * - `<run id>.btrfs/` holds received subvolumes; then the `.part` is empty, and only the lock.
  */
 export function incomingFiles(folder: StorageFolder, id: RunId) {
   const base = `${folder.incoming}/${id}`;
-  return { part: `${base}.part`, received: `${base}.received`, sidecar: `${base}.sha256` };
+  return {
+    part: `${base}.part`,
+    received: `${base}.received`,
+    sidecar: `${base}.sha256`,
+    subvolumes: `${base}.btrfs`,
+  };
 }
 
 /** The upload that this process is writing. */
@@ -105,7 +111,7 @@ export async function removeUpload(folder: StorageFolder, id: RunId): Promise<vo
   } finally {
     if (file !== undefined) fs.closeSync(file);
   }
-  removeFiles(folder, id);
+  await removeFiles(folder, id);
 }
 
 /** Nobody comes back to an upload that is older than this, whoever began it. */
@@ -116,12 +122,12 @@ const abandonedAfterMs = 7 * 86_400_000;
  * old ones. Files that are not named as plasma names uploads, and uploads that a process still
  * writes, are left alone.
  */
-async function removeDeadUploads(folder: StorageFolder, own: RunId): Promise<void> {
+export async function removeDeadUploads(folder: StorageFolder, own: RunId): Promise<void> {
   for (const id of uploadsIn(folder)) {
+    if (id === own) continue;
     const files = incomingFiles(folder, id);
     if (!isSameOwner(id, own) && !isOlder(Object.values(files), abandonedAfterMs)) continue;
-    if (await isLocked(files.part)) continue;
-    removeFiles(folder, id);
+    if (!await isLocked(files.part)) await removeFiles(folder, id);
   }
 }
 
@@ -129,7 +135,7 @@ async function removeDeadUploads(folder: StorageFolder, own: RunId): Promise<voi
 function uploadsIn(folder: StorageFolder): Set<RunId> {
   const ids = new Set<RunId>();
   for (const { name } of Deno.readDirSync(folder.incoming)) {
-    const id = name.replace(/\.(?:part|received|sha256)$/, "");
+    const id = name.replace(/\.(?:part|received|sha256|btrfs)$/, "");
     if (id !== name && runOwner(id) !== undefined) ids.add(id);
   }
   return ids;
@@ -151,9 +157,13 @@ export async function countTornUploads(folder: StorageFolder): Promise<number> {
 }
 
 /** Remove the files of an upload at once; of a committed one only what is not the archive. */
-export function removeFiles(folder: StorageFolder, id: RunId): void {
-  const { part, received, sidecar } = incomingFiles(folder, id);
+export async function removeFiles(folder: StorageFolder, id: RunId): Promise<void> {
+  const { part, received, sidecar, subvolumes } = incomingFiles(folder, id);
   removeUnusedSidecar(folder, sidecar);
+  if (isPresent(subvolumes)) {
+    const { removeSubvolumeFolder } = await import("./incoming_subvolumes.ts");
+    await removeSubvolumeFolder(subvolumes);
+  }
   for (const path of [received, part, sidecar]) removeIfPresent(path);
 }
 

@@ -1,6 +1,7 @@
-import { compareArchives, stampOf, timeOf } from "../rotation/archive_name.ts";
+import { compareArchives, isSubvolumeArchive, stampOf, timeOf } from "../rotation/archive_name.ts";
 import type { StorageFolder } from "./folder.ts";
 import { readJournal } from "./journal.ts";
+import { readManifest } from "./manifest.ts";
 import type { ListedArchive, Listing } from "./mod.ts";
 
 /** The archives of a storage folder, oldest first, and what else lies there. */
@@ -10,9 +11,9 @@ export function listFolder(folder: StorageFolder): Listing {
   const verified = lastVerified(folder);
   const listed: ListedArchive[] = [];
   for (const { name, stamp, label, kind } of [...archives].sort(compareArchives)) {
-    const bytes = sizeOf(`${folder.path}/${name}`);
+    const bytes = sizeOf(folder, name);
     if (bytes === undefined) continue;
-    const complete = sidecars.has(name) ? "complete" : "no checksum";
+    const complete = sidecars.has(name) || isSubvolumeArchive(name) ? "complete" : "no checksum";
     const state = stamp > now ? "dated in the future" : complete;
     const time = timeOf(stamp).toString();
     listed.push({ name, time, label, kind, bytes, state, verified: verified.get(name) });
@@ -35,11 +36,15 @@ export function newestBytes(folder: StorageFolder): number | undefined {
     (best, archive) => best === undefined || archive.stamp > best.stamp ? archive : best,
     undefined,
   );
-  return newest === undefined ? undefined : sizeOf(`${folder.path}/${newest.name}`);
+  return newest === undefined ? undefined : sizeOf(folder, newest.name);
 }
 
-/** Undefined if the file has vanished meanwhile. */
-function sizeOf(path: string): number | undefined {
+/** The size in bytes, of subvolumes that of the streams they came by; undefined if it has vanished. */
+function sizeOf(folder: StorageFolder, name: string): number | undefined {
+  const path = `${folder.path}/${name}`;
+  if (isSubvolumeArchive(name)) {
+    return readManifest(path)?.subvolumes.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
   try {
     return Deno.lstatSync(path).size;
   } catch {

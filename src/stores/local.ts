@@ -1,3 +1,5 @@
+import { PlasmaError } from "../errors.ts";
+import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { rotateFolder } from "../rotation/rotate.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { Transfer } from "../system/pump.ts";
@@ -5,13 +7,16 @@ import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
-import { type LocalArchive, openArchive } from "./local_download.ts";
+import { openArchive } from "./local_download.ts";
 import type {
   Claim,
   Committed,
+  Download,
   Listing,
+  ReceiveOrder,
   RotationReport,
   Store,
+  StoredState,
   StoreState,
   Upload,
   Verdict,
@@ -22,8 +27,31 @@ import type {
 export class LocalStore implements Store {
   constructor(readonly name: string) {}
 
-  async hello(): Promise<StoreState> {
-    return { newestBytes: newestBytes(await this.#open()), mayRotate: true };
+  async hello(subvolumes = false): Promise<StoreState> {
+    const folder = await this.#open();
+    return {
+      newestBytes: newestBytes(folder),
+      mayRotate: true,
+      subvolumes: subvolumes ? await storedState(folder) : undefined,
+    };
+  }
+
+  async receive(id: RunId, order: ReceiveOrder): Promise<Upload> {
+    const { IncomingSubvolume } = await import("./incoming_subvolumes.ts");
+    return await IncomingSubvolume.begin(await this.#open(), id, order);
+  }
+
+  async copyStored(id: RunId, order: ReceiveOrder): Promise<void> {
+    const { copyStored } = await import("./incoming_subvolumes.ts");
+    const { storedSubvolumes } = await import("./subvolume_archive.ts");
+    const folder = await this.#open();
+    const found = (await storedSubvolumes(folder)).find(({ identity }) =>
+      identity === order.identity
+    );
+    if (found === undefined) {
+      throw new PlasmaError("receive", "the subvolume is not stored", { code: "receive" });
+    }
+    await copyStored(folder, id, order, found.stored);
   }
 
   async upload(id: RunId): Promise<LocalUpload> {
@@ -50,8 +78,11 @@ export class LocalStore implements Store {
     return await rotateFolder(await this.#open(), options);
   }
 
-  async fetch(name: string): Promise<LocalArchive> {
-    return openArchive(await this.#open(), name);
+  async fetch(name: string, pipes: string): Promise<Download> {
+    const folder = await this.#open();
+    if (!isSubvolumeArchive(name)) return openArchive(folder, name);
+    const { downloadSubvolumes } = await import("./subvolume_archive.ts");
+    return await downloadSubvolumes(folder, name, pipes);
   }
 
   async verify(name: string, options: VerifyOptions): Promise<Verdict> {
@@ -94,4 +125,16 @@ export class LocalUpload implements Upload {
     this.incoming[Symbol.dispose]();
     return Promise.resolve();
   }
+}
+
+/** What is stored of subvolumes. Throws if none can be received here. */
+async function storedState(folder: StorageFolder): Promise<StoredState> {
+  const { requireBtrfsStorage } = await import("./incoming_subvolumes.ts");
+  const { storedSubvolumes } = await import("./subvolume_archive.ts");
+  const { canReceiveCompressedData } = await import("../btrfs/send.ts");
+  await requireBtrfsStorage(folder);
+  return {
+    identities: (await storedSubvolumes(folder)).map(({ identity }) => identity),
+    compressedData: await canReceiveCompressedData(),
+  };
 }

@@ -7,8 +7,6 @@ import { readSidecar } from "./sidecar.ts";
 /** An archive in a folder on this machine, and what is known of it. */
 export interface LocalArchive extends Download {
   readonly bytes: number;
-  /** From the sidecar, if there is one that belongs to this archive. */
-  readonly sha256: string | undefined;
 }
 
 /**
@@ -24,6 +22,7 @@ export function openArchive(folder: StorageFolder, name: string): LocalArchive {
   return {
     path,
     bytes,
+    // Of the sidecar, if there is one that belongs to this archive.
     sha256,
     headerLimit: undefined,
     onOpen() {},

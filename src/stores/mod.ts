@@ -1,6 +1,7 @@
 import type { Destination } from "../config/destination.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { Transfer } from "../system/pump.ts";
+import type { SubvolumeRecord } from "./manifest.ts";
 
 /**
  * A place for archives: a storage folder, here or on a storage host.
@@ -16,10 +17,18 @@ import type { Transfer } from "../system/pump.ts";
 export interface Store extends AsyncDisposable {
   /** The destination as it is written on a command line. */
   readonly name: string;
-  /** Make sure that archives can be stored. Changes nothing. */
-  hello(): Promise<StoreState>;
+  /**
+   * Make sure that archives can be stored. Changes nothing.
+   *
+   * @param subvolumes whether these will be subvolumes of btrfs
+   */
+  hello(subvolumes?: boolean): Promise<StoreState>;
   /** Begin an upload, and remove what dead runs of the same owner have left. */
   upload(id: RunId): Promise<Upload>;
+  /** Begin to receive one subvolume of an upload; all of them are committed together. */
+  receive(id: RunId, order: ReceiveOrder): Promise<Upload>;
+  /** As {@link receive}, of a subvolume that is stored already: nothing needs to be sent. */
+  copyStored(id: RunId, order: ReceiveOrder): Promise<void>;
   /** Make a completed upload an archive. */
   commit(claim: Claim): Promise<Committed>;
   /** Remove what an upload has left, committed archives excepted. Never throws. */
@@ -44,6 +53,30 @@ export interface StoreState {
   readonly newestBytes: number | undefined;
   /** Whether this agent may ask for a rotation. */
   readonly mayRotate: boolean;
+  /** If subvolumes were asked for: what is stored of them. */
+  readonly subvolumes?: StoredState | undefined;
+}
+
+/** What a store has of subvolumes that were sent to it. */
+export interface StoredState {
+  /** The uuids that they had where they were sent from. */
+  readonly identities: readonly string[];
+  /** Whether extents can be sent as they are compressed (protocol 2 of btrfs send). */
+  readonly compressedData: boolean;
+}
+
+/** A subvolume that is to be received. */
+export interface ReceiveOrder {
+  /** The name that it gets in the archive. */
+  readonly name: string;
+  /** The path of its root where it comes from. */
+  readonly path: string;
+  /** Its uuid there. */
+  readonly identity: string;
+  /** The uuid, there, of the snapshot that the stream builds upon. */
+  readonly parent: string | undefined;
+  /** How the stream is compressed on its way, as the kind of an archive: "tar", "tar.zst" ... */
+  readonly stream: string;
 }
 
 /** An upload under way. */
@@ -70,6 +103,9 @@ export interface Upload extends AsyncDisposable {
 export interface Download extends AsyncDisposable {
   /** A file or a pipe that gives its bytes. */
   readonly path: string;
+  /** How many bytes there are, and their SHA-256 when they were stored, as far as it is known. */
+  readonly bytes: number | undefined;
+  readonly sha256: string | undefined;
   /** Before the bytes comes a line of at most so many bytes, for {@link finish}. */
   readonly headerLimit: number | undefined;
   /** The reader has opened the path. */
@@ -102,8 +138,10 @@ export interface Verdict {
 /** What the uploader says of its upload; believed only if the store has found the same. */
 export interface Claim extends Transfer {
   readonly id: RunId;
-  /** The kind of the archive, see ArchiveName: "tar", "tar.zst" ... */
+  /** The kind of the archive, see ArchiveName: "tar", "tar.zst" ..., "btrfs". */
   readonly kind: string;
+  /** What an archive of the kind "btrfs" is made of. */
+  readonly subvolumes?: readonly SubvolumeRecord[] | undefined;
 }
 
 /** A committed archive. */

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { PlasmaError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parseArchiveName } from "../rotation/archive_name.ts";
+import { isSubvolumeName, subvolumesSchema } from "./manifest.ts";
 import { runOwner } from "../system/run_id.ts";
 
 /**
@@ -22,19 +23,19 @@ export const verbGroups = {
   store: ["hello", "store", "commit", "abort"],
   read: ["hello", "list", "fetch", "verify"],
   rotate: ["hello", "rotate"],
+  receive: ["hello", "receive", "commit", "abort"],
 } as const;
 
 const runId = v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined));
 const kind = v.pipe(
   v.string(),
   v.check((kind) => parseArchiveName(`20200101-0000-daily.${kind}`) !== undefined),
-  v.check((kind) => kind.startsWith("tar")),
 );
 const archive = v.pipe(v.string(), v.check((name) => parseArchiveName(name) !== undefined));
 const common = { protocol: v.literal(protocolVersion), folder: v.pipe(v.string(), v.nonEmpty()) };
 
 export const requestSchema = v.variant("verb", [
-  v.object({ ...common, verb: v.literal("hello") }),
+  v.object({ ...common, verb: v.literal("hello"), subvolumes: v.optional(v.boolean(), false) }),
   v.object({ ...common, verb: v.literal("store"), run: runId }),
   v.object({
     ...common,
@@ -43,6 +44,19 @@ export const requestSchema = v.variant("verb", [
     kind,
     bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
     sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    subvolumes: v.optional(subvolumesSchema),
+  }),
+  v.object({
+    ...common,
+    verb: v.literal("receive"),
+    run: runId,
+    name: v.pipe(v.string(), v.check(isSubvolumeName)),
+    path: v.pipe(v.string(), v.startsWith("/")),
+    identity: v.string(),
+    parent: v.optional(v.string()),
+    stream: kind,
+    /** The subvolume is stored already: no stream follows, it is copied. */
+    copy: v.optional(v.boolean(), false),
   }),
   v.object({ ...common, verb: v.literal("abort"), run: runId }),
   v.object({ ...common, verb: v.literal("list") }),
@@ -62,6 +76,12 @@ export type Verb = Request["verb"];
 export const verbs: readonly Verb[] = requestSchema.options.map(({ entries }) =>
   entries.verb.literal
 );
+
+/**
+ * What a key may do by default under a root: all but `receive`. A stream of btrfs can be made so that
+ * it clones data out of other files of the same filesystem, see BUGS in btrfs-receive(8).
+ */
+export const confinedVerbs: readonly Verb[] = verbs.filter((verb) => verb !== "receive");
 
 /** How an error travels. */
 interface WireError {

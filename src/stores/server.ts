@@ -2,7 +2,9 @@ import fs from "node:fs";
 import * as v from "valibot";
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { pump, PumpError } from "../system/pump.ts";
+import { PipeFolder } from "../system/runtime_folder.ts";
 import { LocalStore } from "./local.ts";
+import type { Upload } from "./mod.ts";
 import {
   formatAnswer,
   maximumRequest,
@@ -51,11 +53,17 @@ export async function serveRequest(
   const store = new LocalStore(await confine(request.folder, limits.root));
   switch (request.verb) {
     case "hello": {
-      const { newestBytes } = await store.hello();
-      return { version, newestBytes, allow: [...limits.allow] };
+      const { newestBytes, subvolumes } = await store.hello(request.subvolumes);
+      return { version, newestBytes, subvolumes, allow: [...limits.allow] };
     }
     case "store":
-      return await receive(store, request.run, streams);
+      return await receive(await store.upload(request.run), streams);
+    case "receive": {
+      const order = { ...request, parent: request.parent };
+      if (!request.copy) return await receive(await store.receive(request.run, order), streams);
+      await store.copyStored(request.run, order);
+      return {};
+    }
     case "commit":
       return await store.commit({ ...request, id: request.run });
     case "abort":
@@ -72,16 +80,21 @@ export async function serveRequest(
   }
 }
 
-async function receive(store: LocalStore, run: string, streams: Streams): Promise<object> {
-  await using upload = await store.upload(run);
+/** Take the raw bytes after a request into an upload. */
+async function receive(begun: Upload, { input, prefix }: Streams): Promise<object> {
+  await using upload = begun;
+  let sink: number | undefined;
   try {
-    const { prefix } = streams;
-    const received = await pump(streams.input, upload.incoming.file, { durable: true, prefix });
-    await upload.complete(received);
-    const { bytes, sha256 } = received;
+    sink = fs.openSync(upload.sink, upload.durable ? "r+" : "w");
+    upload.onOpen();
+    const { bytes, sha256 } = await pump(input, sink, { durable: upload.durable, prefix });
+    fs.closeSync(sink);
+    sink = undefined;
+    await upload.complete({ bytes, sha256 });
     return { bytes, sha256 };
   } catch (error) {
-    const cause = error instanceof PumpError ? error.cause : error;
+    if (sink !== undefined) fs.closeSync(sink);
+    const cause = error instanceof PumpError ? await upload.explain() ?? error.cause : error;
     if (cause instanceof PlasmaError) throw cause;
     throw new PlasmaError("storage", `cannot store the upload: ${reasonOf(cause)}`, {
       cause,
@@ -97,11 +110,15 @@ export class BrokenOff extends Error {
 
 /** Answer with what is known of an archive, then its bytes. */
 async function send(store: LocalStore, name: string, streams: Streams): Promise<undefined> {
-  const { path, bytes, sha256 } = await store.fetch(name);
-  const file = fs.openSync(path, "r");
+  await using pipes = await PipeFolder.make();
+  await using download = await store.fetch(name, pipes.path);
+  const file = fs.openSync(download.path, "r");
   try {
+    download.onOpen();
+    const { bytes, sha256 } = download;
     await streams.answer(formatAnswer({ bytes, sha256 }));
-    await pump(file, streams.output, {});
+    const sent = await pump(file, streams.output, {});
+    await download.finish(undefined, sent.bytes);
   } catch (error) {
     const cause = error instanceof PumpError ? error.cause : error;
     throw new BrokenOff(`cannot send ${name}: ${reasonOf(cause)}`);

@@ -1,15 +1,18 @@
 import * as v from "valibot";
 import { describeDestination, type Destination } from "../config/destination.ts";
+import { PlasmaError } from "../errors.ts";
 import type { RunId } from "../system/run_id.ts";
 import type {
   Claim,
   Committed,
   Download,
   Listing,
+  ReceiveOrder,
   RotationReport,
   Store,
   StoreContext,
   StoreState,
+  Upload,
   Verdict,
   VerifyOptions,
 } from "./mod.ts";
@@ -20,6 +23,7 @@ import { SshUpload } from "./ssh_upload.ts";
 /** How long a storage host may take for an answer, in seconds. */
 const patience = {
   hello: 60,
+  receive: 300,
   commit: 900,
   abort: 30,
   list: 900,
@@ -31,6 +35,9 @@ const patience = {
 const helloAnswer = v.object({
   newestBytes: v.optional(v.number()),
   allow: v.array(v.string()),
+  subvolumes: v.optional(
+    v.object({ identities: v.array(v.string()), compressedData: v.boolean() }),
+  ),
 });
 const commitAnswer = v.object({ name: v.pipe(v.string(), v.regex(/^[0-9A-Za-z.-]+$/)) });
 const verifyAnswer = v.object({
@@ -75,21 +82,40 @@ export class SshStore implements Store {
     this.#connection = new SshConnection(destination.ssh, context.folder);
   }
 
-  async hello(): Promise<StoreState> {
-    const { newestBytes, allow } = await this.#ask("hello", {}, helloAnswer);
-    return { newestBytes, mayRotate: allow.includes("rotate") };
+  async hello(subvolumes = false): Promise<StoreState> {
+    const answer = await this.#ask("hello", { subvolumes }, helloAnswer);
+    if (subvolumes && !answer.allow.includes("receive")) {
+      throw new PlasmaError("storage", `${this.#connection.host}: this key may not receive`, {
+        code: "not-allowed",
+        remedy: "let its plasma serve --allow receive,rotate",
+      });
+    }
+    const { newestBytes, allow } = answer;
+    return { newestBytes, mayRotate: allow.includes("rotate"), subvolumes: answer.subvolumes };
   }
 
-  async upload(id: RunId): Promise<SshUpload> {
+  async upload(id: RunId): Promise<Upload> {
+    return await this.#upload("store", { run: id });
+  }
+
+  async receive(id: RunId, order: ReceiveOrder): Promise<Upload> {
+    return await this.#upload("receive", { run: id, ...order });
+  }
+
+  async copyStored(id: RunId, order: ReceiveOrder): Promise<void> {
+    await this.#ask("receive", { run: id, ...order, copy: true }, v.object({}));
+  }
+
+  async #upload(verb: "store" | "receive", parameters: object): Promise<SshUpload> {
     const { folder } = this.#context;
     if (folder === undefined) throw new Error("an upload needs a folder for its pipe");
-    const request = SshConnection.line("store", { folder: this.#folder, run: id });
+    const request = SshConnection.line(verb, { folder: this.#folder, ...parameters });
     return await SshUpload.begin(this.#connection, request, folder);
   }
 
-  async commit({ id, kind, bytes, sha256 }: Claim): Promise<Committed> {
+  async commit({ id, kind, bytes, sha256, subvolumes }: Claim): Promise<Committed> {
     // Not broken off by a signal: then nobody would know whether there is an archive.
-    const parameters = { run: id, kind, bytes, sha256 };
+    const parameters = { run: id, kind, bytes, sha256, subvolumes };
     return await this.#ask("commit", parameters, commitAnswer, { abortable: false });
   }
 

@@ -6,10 +6,13 @@ import type { Download } from "./mod.ts";
 import { maximumRequest } from "./protocol.ts";
 import { type SshConnection, understand } from "./ssh_connection.ts";
 
-const fetchAnswer = v.object({ bytes: v.number(), sha256: v.optional(v.string()) });
+const fetchAnswer = v.object({ bytes: v.optional(v.number()), sha256: v.optional(v.string()) });
 
 /** A download over SSH: the bytes come out of ssh into a kernel pipe, after a line of answer. */
 export class SshDownload implements Download {
+  /** The answer tells them, and it comes only when the bytes do. */
+  readonly bytes = undefined;
+  readonly sha256 = undefined;
   readonly headerLimit = maximumRequest;
 
   private constructor(
@@ -52,11 +55,12 @@ export class SshDownload implements Download {
     const answer = this.connection.interpret({ exit, stdout, messages, timedOut: false }, 0);
     const { host } = this.connection;
     const stored = understand(answer, fetchAnswer, host);
-    if (stored.bytes === bytes && exit.code === 0) return stored.sha256;
+    const isWhole = stored.bytes === undefined || stored.bytes === bytes;
+    if (isWhole && exit.code === 0) return stored.sha256;
     const words = messages.tail === "" ? "" : `: ${messages.tail}`;
     throw new PlasmaError(
       "download",
-      `${bytes} of ${stored.bytes} bytes came from ${host}${words}`,
+      `only ${bytes} of ${stored.bytes ?? "all"} bytes came from ${host}${words}`,
       { code: "connection", remedy: "try again" },
     );
   }

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import { isEncrypted } from "../filters/encryption.ts";
 import { reasonOf } from "../errors.ts";
-import { sidecarSuffix } from "../rotation/archive_name.ts";
+import { isSubvolumeArchive, sidecarSuffix } from "../rotation/archive_name.ts";
 import { pump } from "../system/pump.ts";
 import { checkTar } from "../restore/check_tar.ts";
 import type { StorageFolder } from "./folder.ts";
@@ -16,14 +16,30 @@ export async function verifyArchive(
   name: string,
   { deep }: VerifyOptions,
 ): Promise<Verdict> {
-  const archive = openArchive(folder, name);
-  const verdict = { name, bytes: archive.bytes, ...await judge(archive, name, deep) };
+  const verdict = isSubvolumeArchive(name)
+    ? await judgeSubvolumes(folder, name, deep)
+    : await judgeFile(openArchive(folder, name), name, deep);
   const { state } = verdict;
   appendToJournal(folder.journal, [{ event: "verified", archive: name, state }]);
   return verdict;
 }
 
 type Judgement = Pick<Verdict, "state" | "detail">;
+
+async function judgeSubvolumes(
+  folder: StorageFolder,
+  name: string,
+  deep: boolean,
+): Promise<Verdict> {
+  const { openManifest, verifySubvolumes } = await import("./subvolume_archive.ts");
+  const { subvolumes } = openManifest(folder, name);
+  const bytes = subvolumes.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { name, bytes, ...await verifySubvolumes(folder, name, deep) };
+}
+
+async function judgeFile(archive: LocalArchive, name: string, deep: boolean): Promise<Verdict> {
+  return { name, bytes: archive.bytes, ...await judge(archive, name, deep) };
+}
 
 async function judge(archive: LocalArchive, name: string, deep: boolean): Promise<Judgement> {
   const { path, sha256 } = archive;

@@ -8,6 +8,8 @@ import type { RunId } from "../system/run_id.ts";
  * - if it cannot do what its name says it fails; it never falls back to another strategy.
  */
 export interface Strategy {
+  /** What its archives are: one stream of bytes, or subvolumes of btrfs. */
+  readonly archives: Source["archives"];
   /**
    * Make sure that the strategy can work here, before anything is run. The folders need not exist
    * yet: hooks may make them.
@@ -63,11 +65,24 @@ export interface Place {
 }
 
 /** An archive in the making. */
-export interface Source {
-  /** The kind of the archive without compression and encryption, always "tar" so far. */
-  readonly kind: string;
+export type Source = StreamSource | SubvolumeSource;
+
+interface OpenSource {
   /** Whether it is a frozen state: then services may go on as soon as it is open. */
   readonly frozen: boolean;
+  /**
+   * Clean up. Does nothing when called again.
+   *
+   * @returns what could not be cleaned up, each with the remedy
+   */
+  close(): Promise<readonly string[]>;
+}
+
+/** An archive that is one stream of bytes. */
+export interface StreamSource extends OpenSource {
+  readonly archives: "stream";
+  /** The kind of the archive without compression and encryption, always "tar" so far. */
+  readonly kind: string;
   /** The program that writes the archive to its standard output; without one it is empty. */
   readonly command: Command | undefined;
   /**
@@ -77,12 +92,36 @@ export interface Source {
    * @throws {PlasmaError} if the archive is not usable
    */
   judge(exit: Exit, messages: readonly string[]): readonly string[];
+}
+
+/** An archive that is made of whole subvolumes. */
+export interface SubvolumeSource extends OpenSource {
+  readonly archives: "subvolumes";
+  readonly subvolumes: readonly SentSubvolume[];
   /**
-   * Clean up. Does nothing when called again.
+   * Delete kept snapshots that the store does not have: runs that were killed have left them.
    *
-   * @returns what could not be cleaned up, each with the remedy
+   * @param identities the uuids that the store has
+   * @returns what could not be deleted, each with the remedy
    */
-  close(): Promise<readonly string[]>;
+  dropUnknown(identities: ReadonlySet<string>): Promise<readonly string[]>;
+  /** The archive is committed: keep these snapshots as the parents of the next one, and no others. */
+  keep(): void;
+}
+
+/** A subvolume that is to be sent. */
+export interface SentSubvolume {
+  /** The path of its root. */
+  readonly path: string;
+  readonly snapshot: SentSnapshot;
+  /** Earlier snapshots of it that were kept, the newest first. */
+  readonly parents: readonly SentSnapshot[];
+}
+
+/** A read-only snapshot, and the uuid by which it is known where it was sent to. */
+export interface SentSnapshot {
+  readonly path: string;
+  readonly identity: string;
 }
 
 /** What a strategy needs to know. */
@@ -99,6 +138,7 @@ const strategies: Record<
 > = {
   "btrfs-snapshot": async (context) =>
     new (await import("./btrfs_snapshot.ts")).BtrfsSnapshotStrategy(context),
+  "btrfs-send": async (context) => new (await import("./btrfs_send.ts")).BtrfsSendStrategy(context),
   "tar": async (context) => new (await import("./tar.ts")).TarStrategy(context),
   "noop": async () => new (await import("./noop.ts")).NoopStrategy(),
 };

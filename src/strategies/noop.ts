@@ -2,6 +2,8 @@ import type { Strategy, Survey } from "./mod.ts";
 
 /** Archives nothing: an empty file. For trying out hooks, the storage and the rotation. */
 export class NoopStrategy implements Strategy {
+  readonly archives = "stream";
+
   prepare(): Promise<void> {
     return Promise.resolve();
   }
@@ -15,6 +17,7 @@ export class NoopStrategy implements Strategy {
       },
       open: () =>
         Promise.resolve({
+          archives: "stream",
           kind: "tar",
           frozen: false,
           command: undefined,

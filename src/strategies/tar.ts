@@ -1,10 +1,11 @@
 import { isPseudo, mountOf, mountsBelow, readMounts } from "../system/mounts.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
-import type { Coverage, Source, Strategy, StrategyContext, Survey } from "./mod.ts";
+import type { Coverage, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
 
 /** Archives the folders as they are, while they may change. */
 export class TarStrategy implements Strategy {
+  readonly archives = "stream";
   readonly #context: StrategyContext;
   readonly #folders: readonly string[];
 
@@ -39,7 +40,7 @@ export class TarStrategy implements Strategy {
     return { coverage, open: () => Promise.resolve(this.#source(coverage)) };
   }
 
-  #source(coverage: Coverage): Source {
+  #source(coverage: Coverage): StreamSource {
     const { config, ownPaths } = this.#context;
     const command = tarCommand({
       root: "/",
@@ -50,6 +51,7 @@ export class TarStrategy implements Strategy {
       empty: coverage.folders.flatMap(({ skipped }) => skipped.map(({ path }) => path)),
     });
     return {
+      archives: "stream",
       kind: "tar",
       frozen: false,
       command,

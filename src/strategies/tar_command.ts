@@ -17,6 +17,25 @@ export interface TarJob {
   readonly empty: readonly string[];
 }
 
+/** The flags by which GNU tar keeps everything that there is to keep. */
+export const tarFlags: readonly string[] = [
+  "--create",
+  "--file=-",
+  "--format=posix",
+  // Without the process id and times of reading in the headers, the same tree gives the same bytes.
+  "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+  "--numeric-owner",
+  "--sparse",
+  "--acls",
+  "--xattrs",
+  "--xattrs-include=*",
+  // Says at the end that it has written everything.
+  "--totals",
+  "--no-unquote",
+  // Few large writes: the pipe is read in large blocks too.
+  "--blocking-factor=128",
+];
+
 /**
  * The command line of GNU tar for a job. Members are named without the leading slash, as Plasma 1.0
  * named them ("etc/passwd"), and keep numeric owners, modes, hard links, sparse regions, ACLs and
@@ -30,20 +49,7 @@ export function tarCommand(job: TarJob): Command {
   return {
     program: "tar",
     args: [
-      "--create",
-      "--file=-",
-      "--format=posix",
-      // Without the process id and times of reading in the headers, the same tree gives the same bytes.
-      "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
-      "--numeric-owner",
-      "--sparse",
-      "--acls",
-      "--xattrs",
-      "--xattrs-include=*",
-      "--totals",
-      "--no-unquote",
-      // Few large writes: the pipe is read in large blocks too.
-      "--blocking-factor=128",
+      ...tarFlags,
       `--directory=${job.root}`,
       ...(job.excludeCaches ? ["--exclude-caches"] : []),
       "--anchored",

@@ -1,0 +1,173 @@
+import { deleteSnapshots, type Snapshot, takeSnapshots } from "../btrfs/snapshots.ts";
+import {
+  identityOf,
+  mapConcurrently,
+  readSubvolumeIds,
+  sentSuffix,
+  type SubvolumeIds,
+} from "../btrfs/subvolumes.ts";
+import { type Findings, type FoundSnapshot, type Root, surveyBtrfs } from "../btrfs/survey.ts";
+import { requireSnapshots } from "../btrfs/survey.ts";
+import { PlasmaError } from "../errors.ts";
+import { isSameOwner } from "../system/run_id.ts";
+import { coverageOf } from "./btrfs_coverage.ts";
+import { checkFolders, distinctFolders } from "./folders.ts";
+import type {
+  Coverage,
+  RunMarks,
+  SentSnapshot,
+  SentSubvolume,
+  Strategy,
+  StrategyContext,
+  SubvolumeSource,
+  Survey,
+} from "./mod.ts";
+
+/**
+ * Sends snapshots of all subvolumes in reach of the folders, whole subvolumes: of each what has changed
+ * since the snapshot of the last run, which is kept for that.
+ */
+export class BtrfsSendStrategy implements Strategy {
+  readonly archives = "subvolumes";
+  readonly #context: StrategyContext;
+  readonly #folders: readonly string[];
+
+  constructor(context: StrategyContext) {
+    this.#context = context;
+    this.#folders = distinctFolders(context.config.folders);
+  }
+
+  prepare(): Promise<void> {
+    return requireSnapshots();
+  }
+
+  async survey(): Promise<Survey> {
+    const notices = await checkFolders(this.#folders);
+    const findings = await surveyBtrfs(this.#folders);
+    const coverage = this.#coverage(findings, notices);
+    return { coverage, open: (marks) => openSource(findings, marks) };
+  }
+
+  #coverage({ reaches, roots }: Findings, notices: readonly string[]): Coverage {
+    const { exclude, excludeCaches, options } = this.#context.config;
+    const folders = reaches.map((reach) => coverageOf(reach, roots, "skip"));
+    const missing = folders.filter(({ snapshots }) => snapshots.length === 0);
+    if (missing.length > 0) {
+      const names = missing.map(({ folder }) => folder).join(", ");
+      throw new PlasmaError("snapshot", `not on btrfs: ${names}`, {
+        code: "source",
+        remedy: "only btrfs can send it; use the strategy btrfs-snapshot",
+      });
+    }
+    const left = folders.flatMap(({ skipped }) => skipped.filter(({ isLive }) => isLive));
+    if (options.liveMounts === "fail" && left.length > 0) {
+      throw new PlasmaError(
+        "snapshot",
+        `not on btrfs: ${left.map(({ path, reason }) => `${path} (${reason})`).join(", ")}`,
+        { remedy: 'unmount it, or set "liveMounts" to "skip"' },
+      );
+    }
+    const ignored = exclude.length > 0 || excludeCaches
+      ? ["exclude has no effect: btrfs-send sends whole subvolumes"]
+      : [];
+    return {
+      folders: folders.map((folder) => ({
+        ...folder,
+        snapshots: folder.snapshots.map(({ path, reason }) => ({
+          path,
+          reason: `${reason}, sent as a whole`,
+        })),
+      })),
+      notices,
+      warnings: [
+        ...ignored,
+        ...left.map(({ path, reason }) => `${path} is left out: ${reason}, btrfs cannot send it`),
+      ],
+    };
+  }
+}
+
+/** A snapshot that is to be sent, of a root that it was taken of. */
+interface Taken {
+  readonly root: Root;
+  readonly path: string;
+}
+
+async function openSource(findings: Findings, { id }: RunMarks): Promise<SubvolumeSource> {
+  const writable = findings.roots.filter(({ subvolume }) => !subvolume.readOnly);
+  const snapshots = await takeSnapshots(writable.map(({ path }) => path), `${id}${sentSuffix}`);
+  const kept = findings.oldSnapshots.filter((snapshot) =>
+    snapshot.isKept && isSameOwner(snapshot.run, id)
+  );
+  try {
+    // What is read-only already is sent as it is.
+    const taken = findings.roots.map((root): Taken => ({
+      root,
+      path: snapshots.find(({ source }) => source === root.path)?.path ?? root.path,
+    }));
+    const older = await mapConcurrently(kept, withIdentity);
+    const subvolumes = await mapConcurrently(taken, (one) => describe(one, older));
+    return new OpenSubvolumes(subvolumes, snapshots, older);
+  } catch (error) {
+    await deleteSnapshots(snapshots);
+    throw error;
+  }
+}
+
+type KeptSnapshot = FoundSnapshot & SentSnapshot;
+
+async function withIdentity(snapshot: FoundSnapshot): Promise<KeptSnapshot> {
+  return { ...snapshot, identity: (await readSubvolumeIds(snapshot.path)).uuid };
+}
+
+async function describe(
+  { root, path }: Taken,
+  kept: readonly KeptSnapshot[],
+): Promise<SentSubvolume> {
+  const ids = await readSubvolumeIds(path);
+  const older = isOwnUuid(ids)
+    ? kept.filter(({ device, of }) => device === root.device && of === root.subvolume.path)
+    : [];
+  // Run ids begin with the time.
+  const parents = older.toSorted((a, b) => a.run < b.run ? 1 : -1);
+  return { path: root.path, snapshot: { path, identity: identityOf(ids) }, parents };
+}
+
+/**
+ * False for snapshots that have inherited a received uuid, because the subvolume was received once and
+ * made writable: all of them go by the same uuid, so none can be told apart as a parent.
+ */
+const isOwnUuid = ({ receivedUuid }: SubvolumeIds) => receivedUuid === undefined;
+
+class OpenSubvolumes implements SubvolumeSource {
+  readonly archives = "subvolumes";
+  readonly frozen = true;
+  #doomed: readonly { path: string }[];
+  #older: readonly { path: string; identity: string }[];
+
+  constructor(
+    readonly subvolumes: readonly SentSubvolume[],
+    snapshots: readonly Snapshot[],
+    older: readonly SentSnapshot[],
+  ) {
+    // Until the archive is committed the older snapshots are the parents of the next try.
+    this.#doomed = snapshots;
+    this.#older = older;
+  }
+
+  async dropUnknown(identities: ReadonlySet<string>): Promise<readonly string[]> {
+    const unknown = this.#older.filter(({ identity }) => !identities.has(identity));
+    this.#older = this.#older.filter(({ identity }) => identities.has(identity));
+    return await deleteSnapshots(unknown);
+  }
+
+  keep(): void {
+    this.#doomed = this.#older;
+  }
+
+  async close(): Promise<readonly string[]> {
+    const doomed = this.#doomed;
+    this.#doomed = [];
+    return await deleteSnapshots(doomed);
+  }
+}
