@@ -49,8 +49,13 @@ export const commands: readonly CommandRow[] = [
     load: () => import("./status.ts"),
   },
   {
+    name: "check",
+    summary: "look at everything that a backup needs, and say how to mend it",
+    load: () => import("./check.ts"),
+  },
+  {
     name: "init",
-    summary: "make a storage folder with its policy",
+    summary: "write a config to edit, or make a storage folder with its policy",
     load: () => import("./init.ts"),
   },
   {

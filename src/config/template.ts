@@ -1,0 +1,23 @@
+/** What `plasma init` writes: a config to be edited, with the most important keys. */
+export const agentConfigTemplate = `// The config of plasma-agent. Check it with: plasma check
+{
+  // What is archived: absolute paths.
+  "folders": ["/etc", "/home", "/root", "/srv", "/var"],
+
+  // How: "btrfs-snapshot" freezes the filesystem first, "btrfs-send" sends only what has
+  // changed to a storage that is on btrfs too, "tar" reads the files as they are.
+  "strategy": "tar",
+  "exclude": ["/var/cache", "/var/tmp", "*.tmp"],
+  "compression": "zstd",
+
+  // Where it is stored. Without "ssh" remoteFolder is a folder on this machine.
+  "ssh": { "host": "backup.example.org", "login": "plasma" },
+  "remoteFolder": "/data/backup/HOSTNAME",
+
+  // What runs before, and after the archive is stored; a failure before cancels the backup.
+  "executeBefore": [],
+  "executeAfter": [],
+  // Tell somebody: PLASMA_STATUS, PLASMA_ERROR and PLASMA_ARCHIVE are in the environment.
+  "executeOnFailure": []
+}
+`;
