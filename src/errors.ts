@@ -103,6 +103,8 @@ const plainWords: Readonly<Record<string, string>> = {
 
 /** What went wrong in an input/output operation, in plain words. */
 export function reasonOf(error: unknown): string {
+  // Deno keeps /proc, /sys and /dev from programs that may not do everything.
+  if (error instanceof Deno.errors.NotCapable) return "plasma may not touch what lies there";
   const code = errorCode(error);
   const words = code === undefined ? undefined : plainWords[code];
   return words ?? (error instanceof Error ? error.message : String(error));

@@ -46,6 +46,7 @@ export async function makeArchive(run: Run, state: StoreState): Promise<Stored> 
   };
   try {
     if (source.frozen) await runAfterSnapshot(run);
+    run.signal.throwIfAborted();
     const context: TransferContext = {
       signal: run.signal,
       log,
@@ -54,12 +55,15 @@ export async function makeArchive(run: Run, state: StoreState): Promise<Stored> 
     };
     const { name, bytes, sha256, warnings } = source.archives === "subvolumes"
       ? await sendSubvolumes(run, source, state.subvolumes!, context)
-      : await storeStream(run, source, context, closeSource);
+      : await storeStream(run, source, context, async () => {
+        await closeSource();
+        if (!source.frozen) await runAfterSnapshot(run);
+      });
     outcome.warnings.push(...warnings);
     if (warnings.length > 0) {
       outcome.problems.push(`archive: ${warnings.length} files changed or vanished meanwhile`);
     }
-    if (!source.frozen) await runAfterSnapshot(run);
+    if (!source.frozen && config.tempfile === undefined) await runAfterSnapshot(run);
     return { name, bytes, sha256, seconds: (performance.now() - start) / 1000 };
   } finally {
     await closeSource();
@@ -74,17 +78,16 @@ async function runAfterSnapshot(run: Run): Promise<void> {
     hookOptions(run, {}),
   );
   run.outcome.problems.push(...problems.map(describeError));
-  run.signal.throwIfAborted();
 }
 
 async function storeStream(
   run: Run,
   source: StreamSource,
   context: TransferContext,
-  closeSource: () => Promise<void>,
+  onStaged: () => Promise<void>,
 ): Promise<StoredBytes> {
   const { tempfile } = run.config;
-  if (tempfile !== undefined) return await storeStaged(run, source, tempfile, context, closeSource);
+  if (tempfile !== undefined) return await storeStaged(run, source, tempfile, context, onStaged);
   const kind = filteredKind(source.kind, run.filters);
   return await storeFrom(run, kind, context, () => produce(source, run.filters, run.place.folder));
 }
@@ -95,11 +98,12 @@ async function storeStaged(
   source: StreamSource,
   tempfile: string,
   context: TransferContext,
-  closeSource: () => Promise<void>,
+  onStaged: () => Promise<void>,
 ): Promise<StoredBytes> {
   using staging = StagingFile.create(tempfile);
   const staged = await stage(source, staging, run, context);
-  await closeSource();
+  await onStaged();
+  run.signal.throwIfAborted();
   run.log.info(`staged in ${tempfile}, now uploading`);
   const stored = await storeFrom(
     run,

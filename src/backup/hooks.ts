@@ -62,7 +62,14 @@ async function runHook(
   log.info(`${name}: ${command}`);
   const child = await start({
     program: "timeout",
-    args: [`--kill-after=${killAfterSeconds}`, String(timeoutSeconds), "sh", "-c", command],
+    args: [
+      `--kill-after=${killAfterSeconds}`,
+      String(timeoutSeconds),
+      "sh",
+      "-c",
+      'exec sh -c "$0" >&2',
+      command,
+    ],
     environment,
   }, { stdout: 2, stderr: 2 });
   const abort = () => child.kill("SIGTERM");

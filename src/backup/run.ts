@@ -9,6 +9,7 @@ import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
 import { requireTool } from "../system/tools.ts";
 import { makeArchive, type Stored } from "./archive.ts";
+import { ownPaths } from "./own_paths.ts";
 import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
@@ -81,9 +82,13 @@ export async function runBackup(settings: Settings, context: RunContext): Promis
   return outcome.result();
 }
 
+/** What every run starts; missing ones are found before anything is run. */
+const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
+
 async function runLocked(settings: Settings, context: RunContext, outcome: Outcome): Promise<void> {
   const { destination, config } = settings;
   const name = describeDestination(destination);
+  for (const tool of neededTools) await requireTool(tool);
   if (destination.kind === "ssh") await requireTool("ssh");
   await using place = await RunPlace.enter(ownerOf(name));
   if (place === undefined) {
@@ -92,7 +97,7 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
       remedy: "wait for its end",
     });
   }
-  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
+  const strategy = await openStrategy({ config, ownPaths: await ownPaths(settings) });
   await strategy.prepare();
   const filters = await openFilters(config);
   context.prepareStore?.();
@@ -189,12 +194,4 @@ function variables({ status, stored, error }: Outcome): Record<string, string> {
     PLASMA_SHA256: stored?.sha256 ?? "",
     PLASMA_ERROR: error ?? "",
   };
-}
-
-/** What the run writes itself must not be archived: it would grow while it is read. */
-function ownPaths({ config, destination }: Settings): string[] {
-  return [
-    ...(config.tempfile === undefined ? [] : [config.tempfile]),
-    ...(destination.kind === "local" ? [destination.folder] : []),
-  ];
 }

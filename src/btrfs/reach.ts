@@ -1,10 +1,12 @@
 import {
   isNetwork,
-  isPseudo,
   isWithin,
   type Mount,
   mountOf,
   mountsBelow,
+  pseudoReason,
+  type SkippedMount,
+  splitMounts,
 } from "../system/mounts.ts";
 import { snapshotFolder, type Subvolume } from "./subvolumes.ts";
 
@@ -48,7 +50,7 @@ export interface Reach {
   readonly folder: string;
   /** Upper ones before those below them. */
   readonly parts: readonly Part[];
-  readonly skipped: readonly Mount[];
+  readonly skipped: readonly SkippedMount[];
 }
 
 /** A configured folder, and where it really is: symbolic links above it resolved. */
@@ -57,14 +59,18 @@ export interface Located {
   readonly real: string;
 }
 
-/** Given the mounts and the btrfs filesystems, find out what a folder is made of. */
+/**
+ * Given the mounts and the btrfs filesystems, find out what a folder is made of.
+ *
+ * @param skipsLive whether what is mounted below the folder and is not on btrfs is left out
+ */
 export function reachOf(
   { folder, real }: Located,
   mounts: readonly Mount[],
   filesystems: readonly Filesystem[],
+  skipsLive = false,
 ): Reach {
   const parts: Part[] = [];
-  const skipped: Mount[] = [];
   const holder = mountOf(real, mounts)!;
   const atTarget = (path: string) => joinPath(folder, relativePath(path, real));
 
@@ -84,15 +90,23 @@ export function reachOf(
     }
   };
   addNested(holder, real);
-  for (const mount of mountsBelow(real, mounts)) {
-    if (isPseudo(mount) || isNetwork(mount)) {
-      skipped.push(mount);
-      continue;
-    }
+  const { taken, skipped } = splitMounts(
+    mountsBelow(real, mounts),
+    (mount) => skipReason(mount, skipsLive),
+  );
+  for (const mount of taken) {
     parts.push({ target: atTarget(mount.path), origin: originOf(mount.path, mount, filesystems) });
     addNested(mount, mount.path);
   }
   return { folder, parts: sortByDepth(parts), skipped };
+}
+
+function skipReason(mount: Mount, skipsLive: boolean): ReturnType<typeof pseudoReason> {
+  if (isNetwork(mount)) {
+    return { reason: `on a network filesystem (${mount.type})`, isMissed: false };
+  }
+  if (!skipsLive || mount.type === "btrfs") return pseudoReason(mount);
+  return pseudoReason(mount) ?? { reason: `on ${mount.type}, not on btrfs`, isMissed: true };
 }
 
 /** What is at a path that lies on the given mount. */

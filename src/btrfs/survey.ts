@@ -39,13 +39,17 @@ export interface Findings {
 /**
  * Find out what folders are made of: the subvolumes, and the snapshots of plasma that lie about.
  *
+ * @param skipsLive whether what is mounted below and is not on btrfs is left out
  * @throws {PlasmaError} if none of it is on btrfs
  */
-export async function surveyBtrfs(folders: readonly string[]): Promise<Findings> {
+export async function surveyBtrfs(
+  folders: readonly string[],
+  skipsLive: boolean,
+): Promise<Findings> {
   const mounts = await readMounts();
   const located = await Promise.all(folders.map(locate));
   const filesystems = await readFilesystems(located, mounts);
-  const reaches = located.map((folder) => reachOf(folder, mounts, filesystems));
+  const reaches = located.map((folder) => reachOf(folder, mounts, filesystems, skipsLive));
   const findings: Findings = {
     reaches,
     roots: rootsOf(reaches, located, mounts),

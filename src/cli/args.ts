@@ -47,7 +47,6 @@ export function parseCommandLine(
     boolean: allSwitches,
     string: ["_", ...allValues],
     collect: lists,
-    alias: { q: "quiet", v: "verbose", h: "help" },
     unknown(argument, key) {
       if (key === undefined) return true;
       const near = [...allSwitches, ...allValues].find((name) => isNear(key, name));
@@ -71,6 +70,15 @@ export function parseCommandLine(
   };
 }
 
+const shortFlags: Readonly<Record<string, string>> = { q: "quiet", v: "verbose", h: "help" };
+
+/** "-qv" as its long flags; other words as they are. */
+function longFlags(word: string): string[] {
+  const letters = /^-([a-z]+)$/.exec(word)?.[1]?.split("") ?? [];
+  const isKnown = letters.length > 0 && letters.every((letter) => letter in shortFlags);
+  return isKnown ? letters.map((letter) => `--${shortFlags[letter]}=true`) : [word];
+}
+
 /**
  * Write the value of each flag into the same word ("--to=DEST"): a value may be "-" or begin with a
  * dash, and what comes after "--" is no flag.
@@ -89,12 +97,19 @@ function joinValues(
     if (flag !== undefined && value !== undefined && switches.includes(flag)) {
       throw new UsageError("command line", `--${flag} takes no value`, remedy);
     }
+    if (switches.includes(flag ?? "")) {
+      // Or else parseArgs would take a folder named "true" for its value.
+      // "--no-color=true" would be the negation of another flag to it.
+      words.push(word.startsWith("--no-") ? word : `${word}=true`);
+      continue;
+    }
     if (flag === undefined || value !== undefined || !values.includes(flag)) {
-      words.push(word);
+      words.push(...longFlags(word));
       continue;
     }
     const next = args[++index];
-    if (next === undefined || next.startsWith("--")) {
+    // "-" alone stands for standard output; another value with a dash needs "--flag=-value".
+    if (next === undefined || (next.startsWith("-") && next !== "-")) {
       throw new UsageError("command line", `--${flag} needs a value`, remedy);
     }
     words.push(`${word}=${next}`);

@@ -1,5 +1,6 @@
 import { print } from "../cli/output.ts";
 import { parseCommandLine } from "../cli/args.ts";
+import { isNear } from "../config/load.ts";
 import { UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { version } from "../version.ts";
@@ -47,7 +48,9 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   }
   const row = commands.find((command) => command.name === name);
   if (row === undefined) {
-    throw new UsageError("command line", `there is no command "${name}"`, "see plasma help");
+    const near = commands.find((command) => isNear(name, command.name));
+    const hint = near === undefined ? "" : `, did you mean "${near.name}"?`;
+    throw new UsageError("command line", `there is no command "${name}"${hint}`, "see plasma help");
   }
   print((await row.load()).help);
   return ExitStatus.Done;

@@ -7,6 +7,7 @@ import {
   isRemoteCommand,
   parseDuration,
   parseSize,
+  tidyPath,
 } from "./values.ts";
 
 /** The schema of an agent's config, `/etc/plasma-agent.json`. */
@@ -138,7 +139,7 @@ const ssh = v.object({
 }, "an object with host and login");
 
 const agentObject = v.object({
-  folders: v.array(absolutePath, "a list of folders"),
+  folders: v.array(v.pipe(absolutePath, v.transform(tidyPath)), "a list of folders"),
   tempfile: v.optional(absolutePath),
   strategy: v.picklist(strategyNames, `one of ${strategyNames.join(", ")}`),
   options,
@@ -164,6 +165,14 @@ const forStreams = '"btrfs-send" sends subvolumes';
 /** Keys that mean nothing for subvolumes: better to say so than to promise what does not happen. */
 export const agentSchema = v.pipe(
   agentObject,
+  v.check(
+    ({ strategy, folders }) => strategy === "noop" || folders.length > 0,
+    "at least one folder in folders",
+  ),
+  v.check(
+    ({ ssh, remoteFolder }) => ssh !== undefined || remoteFolder.startsWith("/"),
+    "an absolute path as remoteFolder, because there is no ssh",
+  ),
   v.check(
     ({ strategy, encryption }) => strategy !== "btrfs-send" || encryption === undefined,
     `encryption only with archives that are tars: ${forStreams}`,

@@ -48,7 +48,8 @@ export function parseDestination(text: string, currentFolder: string): Destinati
     return remote(url[1] ?? "", unbracket(url[2]!), url[3] ?? "", url[4]);
   }
   const scp = /^(?:([^@/:]*)@)?(\[[^\]/]*\]|[^:/[\]]*):(.*)$/s.exec(text);
-  if (scp !== null && scp[2] !== "") {
+  if (scp !== null) {
+    if (scp[2] === "") throw bad("it names no host");
     if (!scp[3]!.startsWith("/")) throw bad("the folder on the storage host must be absolute");
     return remote(scp[1] ?? "", unbracket(scp[2]!), "", scp[3]!);
   }
@@ -78,6 +79,7 @@ export function describeDestination(destination: Destination): string {
 
 /** The absolute form of a path as the caller means it; ".." is resolved by name. */
 export function resolvePath(path: string, currentFolder: string): string {
+  if (path === "") throw new UsageError("command line", "an empty path");
   const parts: string[] = [];
   for (const part of (path.startsWith("/") ? path : `${currentFolder}/${path}`).split("/")) {
     if (part === "..") parts.pop();

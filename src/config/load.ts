@@ -52,9 +52,13 @@ export function checkConfig<T>(
   schema: v.GenericSchema<unknown, T>,
 ): T {
   const result = v.safeParse(schema, value);
+  const { unknown, lists } = strangeKeys(schema, value, "");
+  const isInList = (issue: v.BaseIssue<unknown>) =>
+    lists.some(({ path }) => path === "" || `${v.getDotPath(issue) ?? ""}.`.startsWith(`${path}.`));
   const faults = [
-    ...unknownKeys(schema, value, ""),
-    ...(result.issues ?? []).map(describeIssue),
+    ...unknown,
+    ...lists.map(({ fault }) => fault),
+    ...(result.issues ?? []).filter((issue) => !isInList(issue)).map(describeIssue),
   ];
   if (faults.length > 0 || !result.success) throw new ConfigError(file, faults);
   return result.output;
@@ -79,9 +83,30 @@ function decode(file: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    const sound = new TextDecoder("utf-8").decode(bytes).split("\ufffd")[0]!;
+    // The start of a character that is cut off belongs to what is not valid.
+    const sound = new TextDecoder().decode(bytes.subarray(0, validLength(bytes)), { stream: true });
     throw new ConfigError(file, [`${position(sound, sound.length)}: not valid UTF-8`]);
   }
+}
+
+/** How many bytes are valid UTF-8 before the first ones that are not. */
+function validLength(bytes: Uint8Array): number {
+  const isValid = (length: number) => {
+    try {
+      // As a part of a stream: a character may be cut at the end.
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length), { stream: true });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  let [good, bad] = [0, bytes.length + 1];
+  while (bad - good > 1) {
+    const middle = Math.floor((good + bad) / 2);
+    if (isValid(middle)) good = middle;
+    else bad = middle;
+  }
+  return good;
 }
 
 function parseJsonc(file: string, text: string): unknown {
@@ -109,22 +134,38 @@ function position(text: string, offset: number): string {
   return `line ${before.length}, column ${before.at(-1)!.length + 1}`;
 }
 
-/** The keys that no schema knows, each with the nearest known one. */
-function unknownKeys(schema: v.GenericSchema, value: unknown, path: string): string[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+/** What valibot takes for an object although it is none, or does not look at. */
+interface StrangeKeys {
+  /** The keys that no schema knows, each with the nearest known one. */
+  readonly unknown: readonly string[];
+  /** Lists where an object should be: to valibot they are objects without the keys. */
+  readonly lists: readonly { path: string; fault: string }[];
+}
+
+function strangeKeys(schema: unknown, value: unknown, path: string): StrangeKeys {
   const entries = entriesOf(schema);
-  if (entries === undefined) return [];
-  return Object.entries(value).flatMap(([key, inner]) => {
-    const known = Object.hasOwn(entries, key) ? entries[key] : undefined;
+  if (entries === undefined || typeof value !== "object" || value === null) {
+    return { unknown: [], lists: [] };
+  }
+  if (Array.isArray(value)) {
+    const where = path === "" ? "" : `${path}: `;
+    const fault = `${where}expected an object { ... }, got ${shorten(value)}`;
+    return { unknown: [], lists: [{ path, fault }] };
+  }
+  const found = Object.entries(value).map(([key, inner]): StrangeKeys => {
     const here = path === "" ? key : `${path}.${key}`;
-    if (known !== undefined) return unknownKeys(known, inner, here);
-    const names = Object.keys(entries);
-    const nearest = closestString(key, names);
-    const hint = isNear(key, nearest)
-      ? `did you mean "${nearest}"?`
-      : `known here: ${names.join(", ")}`;
-    return [`${here}: unknown key; ${hint}`];
+    if (Object.hasOwn(entries, key)) return strangeKeys(entries[key], inner, here);
+    return { unknown: [`${here}: unknown key; ${hintFor(key, Object.keys(entries))}`], lists: [] };
   });
+  return {
+    unknown: found.flatMap(({ unknown }) => unknown),
+    lists: found.flatMap(({ lists }) => lists),
+  };
+}
+
+function hintFor(key: string, names: readonly string[]): string {
+  const nearest = names.find((name) => isNear(key, name)) ?? closestString(key, names);
+  return isNear(key, nearest) ? `did you mean "${nearest}"?` : `known here: ${names.join(", ")}`;
 }
 
 /** Look through optional() and union() at the entries of the object schema inside. */
@@ -148,7 +189,13 @@ export function isNear(word: string, candidate: string): boolean {
   const [a, b] = [word.toLowerCase(), candidate.toLowerCase()];
   if (a === b || (a.length > 2 && (b.startsWith(a) || a.startsWith(b)))) return true;
   const limit = Math.max(1, Math.floor(Math.min(a.length, b.length) / 3));
-  return levenshteinDistance(a, b) <= limit;
+  return levenshteinDistance(a, b) <= limit || isTransposed(a, b);
+}
+
+/** True if two neighbouring letters have changed places: the commonest slip, two edits apart. */
+function isTransposed(a: string, b: string): boolean {
+  const at = [...a].findIndex((letter, index) => letter !== b[index]);
+  return a.length === b.length && a.slice(0, at) + a[at + 1] + a[at] + a.slice(at + 2) === b;
 }
 
 function describeIssue(issue: v.BaseIssue<unknown>): string {

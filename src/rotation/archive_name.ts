@@ -51,6 +51,9 @@ export function formatArchiveName(
   return `${stamp.slice(0, 8)}-${stamp.slice(8, seconds ? 14 : 12)}-${label}.${kind}`;
 }
 
+/** True if the name of an archive shows the seconds of its time. */
+export const hasSeconds = ({ name }: ArchiveName) => /^\d{8}-\d{6}-/.test(name);
+
 /** Sort function: oldest first; within one second by name. */
 export function compareArchives(a: ArchiveName, b: ArchiveName): number {
   if (a.stamp !== b.stamp) return a.stamp < b.stamp ? -1 : 1;

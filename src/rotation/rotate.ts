@@ -1,3 +1,4 @@
+import fs from "node:fs";
 import { isNotFound, reasonOf } from "../errors.ts";
 import type { StorageFolder } from "../stores/folder.ts";
 import { appendToJournal } from "../stores/journal.ts";
@@ -39,7 +40,7 @@ export async function rotateFolder(
   for (const decision of doomed) {
     const { name } = decision.archive;
     try {
-      if (!dryRun) await deleteArchive(folder, name);
+      if (!dryRun) await deleteArchive(folder, name, sidecars.has(name));
       deleted.push(decision);
     } catch (error) {
       if (!isNotFound(error)) failed.push({ name, error: reasonOf(error) });
@@ -90,15 +91,19 @@ function neededParents(folder: StorageFolder, archives: readonly ArchiveName[]):
 }
 
 /** The archive goes first: an archive without its sidecar would look like a damaged one. */
-async function deleteArchive(folder: StorageFolder, name: string): Promise<void> {
+async function deleteArchive(
+  folder: StorageFolder,
+  name: string,
+  hasSidecar: boolean,
+): Promise<void> {
   if (isSubvolumeArchive(name)) {
     const { deleteSubvolumeArchive } = await import("../stores/subvolume_archive.ts");
     return await deleteSubvolumeArchive(folder, name);
   }
   const path = `${folder.path}/${name}`;
-  if (!Deno.lstatSync(path).isFile) throw new Error("it is not a regular file any more");
-  Deno.removeSync(path);
-  removeIfPresent(path + sidecarSuffix);
+  // Not Deno.removeSync(): that removes empty folders too.
+  fs.unlinkSync(path);
+  if (hasSidecar) removeIfPresent(path + sidecarSuffix);
 }
 
 /** A rotation that was killed may have left sidecars whose archive is deleted. */

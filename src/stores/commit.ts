@@ -1,9 +1,22 @@
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
-import { formatArchiveName, sidecarSuffix, type Stamp, stampOf } from "../rotation/archive_name.ts";
+import {
+  formatArchiveName,
+  hasSeconds,
+  sidecarSuffix,
+  type Stamp,
+  stampOf,
+} from "../rotation/archive_name.ts";
 import { labelFor } from "../rotation/label.ts";
 import { removeIfPresent, syncFolder, writeDurably } from "../system/durable.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
-import { incomingFiles, isSameFile, readReceived, removeFiles, removeUpload } from "./incoming.ts";
+import {
+  incomingFiles,
+  isSameFile,
+  readReceived,
+  removeFiles,
+  removeUnusedSidecar,
+  removeUpload,
+} from "./incoming.ts";
 import { appendToJournal, findStored } from "./journal.ts";
 import type { Claim, Committed } from "./mod.ts";
 import { formatSidecar, readSidecar } from "./sidecar.ts";
@@ -34,9 +47,11 @@ export async function commitUpload(
     ? (await import("./commit_subvolumes.ts")).subvolumeCommit
     : fileCommit;
   try {
-    if (!await kind.isReceived(folder, claim)) return committedBefore(folder, contents, claim);
-    const name = await kind.finishInterrupted(folder, contents, claim) ??
-      await publish(folder, contents, claim, kind.place, clock);
+    let name = kind.finishInterrupted(folder, contents, claim);
+    if (name === undefined) {
+      if (!await kind.isReceived(folder, claim)) return committedBefore(folder, contents, claim);
+      name = await publish(folder, contents, claim, kind.place, clock);
+    }
     appendToJournal(folder.journal, [{
       event: "stored",
       archive: name,
@@ -44,6 +59,8 @@ export async function commitUpload(
       bytes: claim.bytes,
       sha256: claim.sha256,
     }]);
+    // Last of all: by these files a commit that is cut short is known again.
+    await removeFiles(folder, claim.id);
     return { name };
   } catch (error) {
     if (error instanceof PlasmaError) throw error;
@@ -64,9 +81,9 @@ export interface CommitKind {
     folder: StorageFolder,
     contents: FolderContents,
     claim: Claim,
-  ): Promise<string | undefined>;
+  ): string | undefined;
   /** Put an upload under its final name, durably; false if the name is taken. */
-  place(folder: StorageFolder, claim: Claim, name: string): Promise<boolean>;
+  place(folder: StorageFolder, claim: Claim, name: string): Promise<boolean> | boolean;
 }
 
 /** What arrived is not what was claimed: remove it and say so. */
@@ -93,12 +110,13 @@ const fileCommit: CommitKind = {
         `${claim.bytes} with ${claim.sha256}`,
     );
   },
-  async finishInterrupted(folder, _, { id }) {
-    const { part, sidecar } = incomingFiles(folder, id);
-    const name = readSidecar(sidecar)?.name;
-    if (name === undefined || !isSameFile(part, `${folder.path}/${name}`)) return undefined;
+  finishInterrupted(folder, { archives }, { id, sha256 }) {
+    const { sidecar } = incomingFiles(folder, id);
+    const placed = readSidecar(sidecar);
+    const name = archives.find((archive) => archive.name === placed?.name)?.name;
+    if (name === undefined || placed?.sha256 !== sha256) return undefined;
+    if (!isSameFile(sidecar, `${folder.path}/${name}${sidecarSuffix}`)) return undefined;
     syncFolder(folder.path);
-    await removeFiles(folder, id);
     return name;
   },
   place,
@@ -125,15 +143,16 @@ async function publish(
   clock: Clock,
 ): Promise<string> {
   const stamps = new Set<Stamp>(archives.map(({ stamp }) => stamp));
+  const seconds = new Set(archives.filter(hasSeconds).map(({ stamp }) => stamp));
   const minutes = new Set(archives.map(({ stamp }) => stamp.slice(0, 12)));
   for (let attempt = 0; attempt < nameTries; attempt++) {
     const now = clock();
     const stamp = stampOf(now);
     const label = labelFor(now, stamps, folder.policy);
     const withoutSeconds = attempt === 0 && !minutes.has(stamp.slice(0, 12));
-    for (const seconds of withoutSeconds ? [false, true] : [true]) {
-      if (seconds && stamps.has(stamp)) continue;
-      const name = formatArchiveName({ stamp, label, kind: claim.kind }, seconds);
+    for (const withSeconds of withoutSeconds ? [false, true] : [true]) {
+      if (withSeconds && seconds.has(stamp)) continue;
+      const name = formatArchiveName({ stamp, label, kind: claim.kind }, withSeconds);
       if (await place(folder, claim, name)) return name;
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -142,9 +161,10 @@ async function publish(
 }
 
 /** Put an upload and its sidecar under their final names; false if the name is taken. */
-async function place(folder: StorageFolder, claim: Claim, name: string): Promise<boolean> {
+function place(folder: StorageFolder, claim: Claim, name: string): boolean {
   const { part, sidecar } = incomingFiles(folder, claim.id);
   const archive = `${folder.path}/${name}`;
+  removeUnusedSidecar(folder, sidecar);
   removeIfPresent(sidecar);
   writeDurably(sidecar, formatSidecar({ sha256: claim.sha256, name }));
   if (!linkIfFree(sidecar, archive + sidecarSuffix)) return false;
@@ -165,7 +185,6 @@ async function place(folder: StorageFolder, claim: Claim, name: string): Promise
     Deno.removeSync(archive + sidecarSuffix);
     throw error;
   }
-  await removeFiles(folder, claim.id);
   return true;
 }
 

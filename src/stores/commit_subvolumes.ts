@@ -1,7 +1,7 @@
 import { isNotFound } from "../errors.ts";
 import { syncFolder, writeDurably } from "../system/durable.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
-import { incomingFiles, removeFiles } from "./incoming.ts";
+import { incomingFiles } from "./incoming.ts";
 import { readRecords } from "./incoming_subvolumes.ts";
 import { formatManifest, manifestName, readManifest, type SubvolumeRecord } from "./manifest.ts";
 import { syncFilesystem } from "./subvolume_archive.ts";
@@ -10,19 +10,15 @@ import { syncFilesystem } from "./subvolume_archive.ts";
 export const subvolumeCommit: CommitKind = {
   async isReceived(folder, claim) {
     const records = readRecords(folder, claim.id);
-    // A commit that was cut short has renamed the folder, but may not have told anybody.
-    if (records === undefined) {
-      return findByRun(folder.contents(), folder.path, claim.id) !== undefined;
-    }
+    if (records === undefined) return false;
     if (isSame(records, claim.subvolumes ?? [])) return true;
     const of = `${records.length} of ${claim.subvolumes?.length ?? 0} subvolumes`;
     return await refuseMismatch(folder, claim, `${of}, or other ones`);
   },
-  async finishInterrupted(folder, contents, { id }) {
+  finishInterrupted(folder, contents, { id }) {
     const name = findByRun(contents, folder.path, id);
     if (name === undefined) return undefined;
     syncFolder(folder.path);
-    await removeFiles(folder, id);
     return name;
   },
   async place(folder, claim, name) {
@@ -40,7 +36,6 @@ export const subvolumeCommit: CommitKind = {
     await syncFilesystem(folder.path);
     Deno.renameSync(subvolumes, archive);
     syncFolder(folder.path);
-    await removeFiles(folder, claim.id);
     return true;
   },
 };

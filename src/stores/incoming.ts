@@ -53,11 +53,15 @@ export class IncomingUpload implements Disposable {
     await removeDeadUploads(folder, id);
     const files = incomingFiles(folder, id);
     try {
-      const file = createPrivate(files.part);
-      const upload = new IncomingUpload(file, files);
-      if (!await lockOpenFile(file)) throw new Error("the new upload is locked already");
-      requireHardLinks(files.part, folder.path);
-      return upload;
+      const upload = new IncomingUpload(createPrivate(files.part), files);
+      try {
+        if (!await lockOpenFile(upload.file)) throw new Error("the new upload is locked already");
+        requireHardLinks(files.part, folder.path);
+        return upload;
+      } catch (error) {
+        upload[Symbol.dispose]();
+        throw error;
+      }
     } catch (error) {
       if (error instanceof PlasmaError) throw error;
       throw new PlasmaError("storage", `cannot write to ${folder.path}: ${reasonOf(error)}`, {
@@ -73,7 +77,14 @@ export class IncomingUpload implements Disposable {
     if (size !== bytes) {
       throw new PlasmaError("storage", `the upload has ${size} bytes, not ${bytes}`);
     }
-    writeDurably(this.#files.received, JSON.stringify({ bytes, sha256 }) + "\n");
+    try {
+      writeDurably(this.#files.received, JSON.stringify({ bytes, sha256 }) + "\n");
+    } catch (error) {
+      throw new PlasmaError("storage", `cannot store the upload: ${reasonOf(error)}`, {
+        code: errorCode(error) ?? "failed",
+        cause: error,
+      });
+    }
     this.#completed = true;
   }
 
@@ -168,7 +179,7 @@ export async function removeFiles(folder: StorageFolder, id: RunId): Promise<voi
 }
 
 /** A commit that was cut short may have put a sidecar in place, but no archive beside it. */
-function removeUnusedSidecar(folder: StorageFolder, sidecar: string): void {
+export function removeUnusedSidecar(folder: StorageFolder, sidecar: string): void {
   const name = readSidecar(sidecar)?.name;
   if (name === undefined) return;
   const placed = `${folder.path}/${name}${sidecarSuffix}`;

@@ -10,7 +10,7 @@ import { makePrivateFolder, syncFolder, writeDurably } from "../system/durable.t
  */
 export function initStorageFolder(path: string): boolean {
   try {
-    if (!makePrivateFolder(path)) {
+    if (isFolder(path) || !makePrivateFolder(path)) {
       const names = [...Deno.readDirSync(path)].map(({ name }) => name);
       if (names.includes(policyFileName)) return false;
       if (names.length > 0) {
@@ -34,5 +34,14 @@ export function initStorageFolder(path: string): boolean {
       );
     }
     throw new PlasmaError("storage", `cannot make ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** True also for a symbolic link to a folder: the admin's own link is as good as the folder. */
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
   }
 }

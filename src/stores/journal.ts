@@ -31,7 +31,9 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
   try {
     const file = openPrivate(path);
     try {
-      fs.writeSync(file, new TextEncoder().encode(lines), 0, undefined, fs.fstatSync(file).size);
+      const size = fs.fstatSync(file).size;
+      const text = endsInLine(file, size) ? lines : `\n${lines}`;
+      fs.writeSync(file, new TextEncoder().encode(text), 0, undefined, size);
       fs.fsyncSync(file);
     } finally {
       fs.closeSync(file);
@@ -39,6 +41,12 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
   } catch {
     // A full disk must not turn a good backup into a failed one.
   }
+}
+
+/** False if a power cut has torn the last line. */
+function endsInLine(file: number, size: number): boolean {
+  const last = new Uint8Array(1);
+  return size === 0 || (fs.readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 10);
 }
 
 /** How far back a journal is read: enough for hundreds of entries. */

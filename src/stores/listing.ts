@@ -16,16 +16,16 @@ export function listFolder(folder: StorageFolder): Listing {
     const complete = sidecars.has(name) || isSubvolumeArchive(name) ? "complete" : "no checksum";
     const state = stamp > now ? "dated in the future" : complete;
     const time = timeOf(stamp).toString();
-    listed.push({ name, time, label, kind, bytes, state, verified: verified.get(name) });
+    listed.push({ name, time, label, kind, bytes, state, ...verified.get(name) });
   }
   return { archives: listed, foreign };
 }
 
 /** When archives were last verified, as far back as the journal is read. */
-function lastVerified(folder: StorageFolder): ReadonlyMap<string, string> {
-  const times = new Map<string, string>();
+function lastVerified(folder: StorageFolder): ReadonlyMap<string, { verified: string }> {
+  const times = new Map<string, { verified: string }>();
   for (const { event, archive, time } of readJournal(folder.journal)) {
-    if (event === "verified" && !times.has(archive)) times.set(archive, time);
+    if (event === "verified" && !times.has(archive)) times.set(archive, { verified: time });
   }
   return times;
 }

@@ -32,7 +32,7 @@ export class LocalStore implements Store {
     return {
       newestBytes: newestBytes(folder),
       mayRotate: true,
-      subvolumes: subvolumes ? await storedState(folder) : undefined,
+      ...(subvolumes ? { subvolumes: await storedState(folder) } : {}),
     };
   }
 

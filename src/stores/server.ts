@@ -46,10 +46,7 @@ export async function serveRequest(
   streams: Streams,
   limits: ServerLimits,
 ): Promise<object | undefined> {
-  const request = parseRequest(line);
-  if (!limits.allow.has(request.verb)) {
-    throw new PlasmaError("storage", `this key may not ${request.verb}`, { code: "not-allowed" });
-  }
+  const request = parseRequest(line, limits.allow);
   const store = new LocalStore(await confine(request.folder, limits.root));
   switch (request.verb) {
     case "hello": {
@@ -128,7 +125,7 @@ async function send(store: LocalStore, name: string, streams: Streams): Promise<
   return undefined;
 }
 
-function parseRequest(line: string): Request {
+function parseRequest(line: string, allow: ReadonlySet<Verb>): Request {
   const bad = (message: string, code = "protocol") =>
     new PlasmaError("storage", `not a request of Plasma's protocol: ${message}`, { code });
   let value: unknown;
@@ -143,6 +140,9 @@ function parseRequest(line: string): Request {
     throw bad(`protocol must be ${protocolVersion}, this is plasma ${version}`);
   }
   if (!verbs.includes(verb as Verb)) throw bad(`verb must be one of ${verbs.join(", ")}`);
+  if (!allow.has(verb as Verb)) {
+    throw new PlasmaError("storage", `this key may not ${verb}`, { code: "not-allowed" });
+  }
   const result = v.safeParse(requestSchema, value);
   if (result.success) return result.output;
   throw bad(`${v.getDotPath(result.issues[0]) ?? "the request"} is missing or wrong`);

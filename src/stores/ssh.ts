@@ -91,7 +91,7 @@ export class SshStore implements Store {
       });
     }
     const { newestBytes, allow } = answer;
-    return { newestBytes, mayRotate: allow.includes("rotate"), subvolumes: answer.subvolumes };
+    return { newestBytes, mayRotate: allow.includes("rotate"), ...subvolumesIn(answer) };
   }
 
   async upload(id: RunId): Promise<Upload> {
@@ -163,4 +163,11 @@ export class SshStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#connection.close();
   }
+}
+
+/** Optional, and absent rather than undefined. */
+function subvolumesIn(
+  { subvolumes }: v.InferOutput<typeof helloAnswer>,
+): Pick<StoreState, "subvolumes"> {
+  return subvolumes === undefined ? {} : { subvolumes };
 }

@@ -1,22 +1,34 @@
 import type { Reach } from "../btrfs/reach.ts";
 import { keyOf, type Root } from "../btrfs/survey.ts";
-import { isNetwork, isWithin } from "../system/mounts.ts";
+import { isWithin } from "../system/mounts.ts";
 import type { FolderCoverage, Place } from "./mod.ts";
 
-/** As FolderCoverage; tells what was left out only because it is not on btrfs. */
+/** As FolderCoverage; tells of what is skipped whether it is missed. */
 export interface BtrfsCoverage extends FolderCoverage {
-  readonly skipped: readonly (Place & { readonly isLive?: boolean })[];
+  readonly skipped: readonly (Place & { readonly isMissed: boolean })[];
 }
 
-/** What of a folder is frozen, and what is not on btrfs: archived live, or left out. */
+/**
+ * What of a folder is frozen, and what is not on btrfs: archived live, or left out.
+ *
+ * @param skipsLive whether a folder that itself is not on btrfs is left out
+ */
 export function coverageOf(
   { folder, parts, skipped }: Reach,
   roots: readonly Root[],
-  option: "include" | "skip" | "fail",
+  skipsLive: boolean,
 ): BtrfsCoverage {
-  const used = new Set(
-    parts.flatMap(({ origin }) => origin.kind === "frozen" ? [keyOf(origin)] : []),
-  );
+  const snapshots = roots.flatMap((root) => {
+    const own = parts.filter(({ origin }) =>
+      origin.kind === "frozen" && keyOf(origin) === keyOf(root)
+    );
+    if (own.length === 0) return [];
+    const { id, path, readOnly } = root.subvolume;
+    return [{
+      path: root.path,
+      reason: `subvolume ${id} (/${path})${readOnly ? ", read-only already" : ""}`,
+    }];
+  });
   const live = parts.flatMap(({ target, origin }) =>
     origin.kind === "live"
       ? [{ path: isWithin(target, folder) ? target : folder, reason: `on ${origin.type}` }]
@@ -24,20 +36,17 @@ export function coverageOf(
   );
   return {
     folder,
-    snapshots: roots.filter((root) => used.has(keyOf(root))).map(({ path, subvolume }) => ({
-      path,
-      reason: `subvolume ${subvolume.id} (/${subvolume.path})` +
-        (subvolume.readOnly ? ", read-only already" : ""),
-    })),
-    live: option === "skip" ? [] : live,
+    snapshots,
+    live: skipsLive ? [] : live,
     skipped: [
-      ...skipped.map((mount) => ({
-        path: mount.path,
-        reason: isNetwork(mount)
-          ? `on a network filesystem (${mount.type})`
-          : `no files of its own (${mount.type})`,
-      })),
-      ...(option === "skip" ? live.map((place) => ({ ...place, isLive: true })) : []),
+      ...skipped.map(({ path, reason, isMissed }) => ({ path, reason, isMissed })),
+      ...(skipsLive
+        ? live.map(({ path, reason }) => ({
+          path,
+          reason: `${reason}, not on btrfs`,
+          isMissed: true,
+        }))
+        : []),
     ],
   };
 }

@@ -43,14 +43,14 @@ export class BtrfsSendStrategy implements Strategy {
 
   async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
-    const findings = await surveyBtrfs(this.#folders);
+    const findings = await surveyBtrfs(this.#folders, true);
     const coverage = this.#coverage(findings, notices);
     return { coverage, open: (marks) => openSource(findings, marks) };
   }
 
   #coverage({ reaches, roots }: Findings, notices: readonly string[]): Coverage {
     const { exclude, excludeCaches, options } = this.#context.config;
-    const folders = reaches.map((reach) => coverageOf(reach, roots, "skip"));
+    const folders = reaches.map((reach) => coverageOf(reach, roots, true));
     const missing = folders.filter(({ snapshots }) => snapshots.length === 0);
     if (missing.length > 0) {
       const names = missing.map(({ folder }) => folder).join(", ");
@@ -59,7 +59,7 @@ export class BtrfsSendStrategy implements Strategy {
         remedy: "only btrfs can send it; use the strategy btrfs-snapshot",
       });
     }
-    const left = folders.flatMap(({ skipped }) => skipped.filter(({ isLive }) => isLive));
+    const left = folders.flatMap(({ skipped }) => skipped.filter(({ isMissed }) => isMissed));
     if (options.liveMounts === "fail" && left.length > 0) {
       throw new PlasmaError(
         "snapshot",
@@ -81,7 +81,7 @@ export class BtrfsSendStrategy implements Strategy {
       notices,
       warnings: [
         ...ignored,
-        ...left.map(({ path, reason }) => `${path} is left out: ${reason}, btrfs cannot send it`),
+        ...left.map(({ path, reason }) => `${path} is left out: ${reason}`),
       ],
     };
   }

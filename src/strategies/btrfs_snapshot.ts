@@ -33,6 +33,10 @@ export class BtrfsSnapshotStrategy implements Strategy {
     this.#folders = distinctFolders(context.config.folders);
   }
 
+  get #skipsLive(): boolean {
+    return this.#context.config.options.liveMounts === "skip";
+  }
+
   async prepare(): Promise<void> {
     await requireGnuTar();
     await requireSnapshots();
@@ -41,14 +45,14 @@ export class BtrfsSnapshotStrategy implements Strategy {
 
   async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
-    const findings = await surveyBtrfs(this.#folders);
+    const findings = await surveyBtrfs(this.#folders, this.#skipsLive);
     const coverage = this.#coverage(findings, notices);
     return { coverage, open: (marks) => this.#open(findings, coverage, marks) };
   }
 
   #coverage({ reaches, roots }: Findings, notices: readonly string[]): Coverage {
     const option = this.#context.config.options.liveMounts;
-    const folders = reaches.map((reach) => coverageOf(reach, roots, option));
+    const folders = reaches.map((reach) => coverageOf(reach, roots, this.#skipsLive));
     const live = folders.flatMap(({ live }) => live);
     if (option === "fail" && live.length > 0) {
       throw new PlasmaError(
@@ -59,8 +63,8 @@ export class BtrfsSnapshotStrategy implements Strategy {
     }
     const warnings = option === "include"
       ? live.map(({ path, reason }) => `${path} is not frozen but archived live: ${reason}`)
-      : folders.flatMap(({ skipped }) => skipped.filter(({ isLive }) => isLive))
-        .map(({ path, reason }) => `${path} is left out: ${reason}, liveMounts is "skip"`);
+      : folders.flatMap(({ skipped }) => skipped.filter(({ isMissed }) => isMissed))
+        .map(({ path, reason }) => `${path} is left out: ${reason} (liveMounts is "skip")`);
     return { folders, notices, warnings };
   }
 
@@ -70,13 +74,12 @@ export class BtrfsSnapshotStrategy implements Strategy {
     { id, folder }: RunMarks,
   ): Promise<StreamSource> {
     const { config, ownPaths } = this.#context;
-    const skipsLive = config.options.liveMounts === "skip";
     const view = `${folder}/view`;
     Deno.mkdirSync(view, { mode: 0o700 });
     const problems = await removeDeadSnapshots(findings, id);
     const frozen = findings.roots.filter(({ subvolume }) => !subvolume.readOnly);
     const snapshots = await takeSnapshots(frozen.map(({ path }) => path), id);
-    const folders = skipsLive
+    const folders = this.#skipsLive
       ? coverage.folders.filter(({ snapshots }) => snapshots.length > 0).map(({ folder }) => folder)
       : this.#folders;
     const command = tarCommand({
@@ -93,7 +96,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
       archives: "stream",
       kind: "tar",
       frozen: true,
-      command: withView(view, bindings(findings, snapshots, !skipsLive), command),
+      command: withView(view, bindings(findings, snapshots, !this.#skipsLive), command),
       judge(exit, messages) {
         if (exit.code === viewFailed) {
           throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });

@@ -1,4 +1,4 @@
-import { isPseudo, mountOf, mountsBelow, readMounts } from "../system/mounts.ts";
+import { mountOf, mountsBelow, pseudoReason, readMounts, splitMounts } from "../system/mounts.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type { Coverage, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
@@ -22,18 +22,16 @@ export class TarStrategy implements Strategy {
     const notices = await checkFolders(this.#folders);
     const mounts = await readMounts();
     const folders = this.#folders.map((folder) => {
-      const below = mountsBelow(folder, mounts);
+      const { taken, skipped } = splitMounts(mountsBelow(folder, mounts), pseudoReason);
       const here = mountOf(folder, mounts);
       return {
         folder,
         snapshots: [],
         live: [
           { path: folder, reason: `read as it is${here === undefined ? "" : ` (${here.type})`}` },
-          ...below.filter((mount) => !isPseudo(mount))
-            .map((mount) => ({ path: mount.path, reason: `mounted below (${mount.type})` })),
+          ...taken.map(({ path, type }) => ({ path, reason: `mounted below (${type})` })),
         ],
-        skipped: below.filter(isPseudo)
-          .map((mount) => ({ path: mount.path, reason: `no files of its own (${mount.type})` })),
+        skipped: skipped.map(({ path, reason }) => ({ path, reason })),
       };
     });
     const coverage = { folders, notices, warnings: [] };

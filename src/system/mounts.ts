@@ -64,24 +64,23 @@ function unescape(text: string): string {
 export function visibleMounts(mounts: readonly Mount[]): Mount[] {
   const byParent = Map.groupBy(mounts, (mount) => mount.parent);
   const byId = new Map(mounts.map((mount) => [mount.id, mount]));
-  const hidden = new Map<number, boolean>();
-  const isHidden = (mount: Mount): boolean => {
-    const known = hidden.get(mount.id);
+  const covered = new Map<number, boolean>();
+  const isCovered = (mount: Mount): boolean => {
+    const known = covered.get(mount.id);
     if (known !== undefined) return known;
-    hidden.set(mount.id, false);
+    // The root of a namespace may be its own parent.
+    covered.set(mount.id, false);
     const parent = byId.get(mount.parent);
     const answer =
-      (byParent.get(mount.id) ?? []).some((child) =>
-        child.id !== mount.id && child.path === mount.path
-      ) ||
       (byParent.get(mount.parent) ?? []).some((sibling) =>
-        sibling.path !== mount.path && isWithin(mount.path, sibling.path)
-      ) ||
-      (parent !== undefined && parent !== mount && parent.path !== mount.path && isHidden(parent));
-    hidden.set(mount.id, answer);
+        sibling !== parent && sibling.path !== mount.path && isWithin(mount.path, sibling.path)
+      ) || (parent !== undefined && isCovered(parent));
+    covered.set(mount.id, answer);
     return answer;
   };
-  return mounts.filter((mount) => !isHidden(mount));
+  const isStackedOn = (mount: Mount) =>
+    (byParent.get(mount.id) ?? []).some((child) => child !== mount && child.path === mount.path);
+  return mounts.filter((mount) => !isStackedOn(mount) && !isCovered(mount));
 }
 
 /** True if a path is a folder or lies below it. */
@@ -101,6 +100,42 @@ export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefin
 /** The mounts below a folder, the folder itself excepted. */
 export function mountsBelow(folder: string, mounts: readonly Mount[]): Mount[] {
   return mounts.filter((mount) => mount.path !== folder && isWithin(mount.path, folder));
+}
+
+/** Why a mount is left out, as it is told to people. */
+export interface SkippedMount extends Mount {
+  readonly reason: string;
+  /** Whether it holds files of this machine, which then are not archived. */
+  readonly isMissed: boolean;
+}
+
+/**
+ * Sort mounts into those that are archived and those that are left out, and with them all that is
+ * mounted below: where they would be is nothing.
+ *
+ * @param skipReason why a mount is left out, or undefined
+ */
+export function splitMounts(
+  mounts: readonly Mount[],
+  skipReason: (mount: Mount) => Pick<SkippedMount, "reason" | "isMissed"> | undefined,
+): { taken: Mount[]; skipped: SkippedMount[] } {
+  const taken: Mount[] = [];
+  const skipped: SkippedMount[] = [];
+  for (const mount of mounts.toSorted((a, b) => a.path.length - b.path.length)) {
+    const above = skipped.find(({ path }) => isWithin(mount.path, path));
+    const why = above === undefined
+      ? skipReason(mount)
+      : { reason: `below ${above.path} (${mount.type})`, isMissed: above.isMissed };
+    if (why === undefined) taken.push(mount);
+    else skipped.push({ ...mount, ...why });
+  }
+  return { taken, skipped };
+}
+
+/** The reason for leaving out what holds no files: see isPseudo(). */
+export function pseudoReason(mount: Mount): Pick<SkippedMount, "reason" | "isMissed"> | undefined {
+  if (!isPseudo(mount)) return undefined;
+  return { reason: `no files of its own (${mount.type})`, isMissed: false };
 }
 
 const pseudoTypes: ReadonlySet<string> = new Set([

@@ -41,7 +41,7 @@ interface Ends {
  */
 class Programs implements AsyncDisposable {
   readonly #stages: readonly Stage[];
-  readonly #children: readonly Child[];
+  readonly children: readonly Child[];
   readonly #leftovers: readonly Promise<boolean>[];
 
   private constructor(
@@ -50,7 +50,7 @@ class Programs implements AsyncDisposable {
     leftovers: readonly Promise<boolean>[],
   ) {
     this.#stages = stages;
-    this.#children = children;
+    this.children = children;
     this.#leftovers = leftovers;
   }
 
@@ -90,22 +90,24 @@ class Programs implements AsyncDisposable {
    * along by SIGPIPE, so one that failed by itself is to blame
    */
   async finish(): Promise<string[]> {
-    const exits = await Promise.all(this.#children.map(({ exited }) => exited));
+    const exits = await Promise.all(this.children.map(({ exited }) => exited));
     const leftovers = await Promise.all(this.#leftovers);
     const warnings: string[] = [];
     const failures: { error: unknown; byPipe: boolean }[] = [];
     for (const [index, exit] of exits.entries()) {
       const { judge, command } = this.#stages[index]!;
       try {
-        warnings.push(...judge(exit, this.#children[index]!.messages.lines));
+        warnings.push(...judge(exit, this.children[index]!.messages.lines));
         if (leftovers[index]) {
           throw new PlasmaError(
             "archive",
             `${command.program} ended before it had read everything`,
+            { code: "source" },
           );
         }
       } catch (error) {
-        failures.push({ error, byPipe: exit.signal === "SIGPIPE" });
+        const { lines } = this.children[index]!.messages;
+        failures.push({ error, byPipe: exit.signal === "SIGPIPE" || lines.some(isBrokenPipe) });
       }
     }
     const cause = failures.find(({ byPipe }) => !byPipe) ?? failures[0];
@@ -115,14 +117,17 @@ class Programs implements AsyncDisposable {
 
   /** End all programs. */
   kill(): void {
-    for (const child of this.#children) child.kill("SIGKILL");
+    for (const child of this.children) child.kill("SIGKILL");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill();
-    await Promise.all(this.#children.map(({ exited }) => exited));
+    await Promise.all(this.children.map(({ exited }) => exited));
   }
 }
+
+/** What programs say that see a broken pipe themselves, where SIGPIPE is ignored. */
+const isBrokenPipe = (line: string) => /broken pipe|wrote only|write error/i.test(line);
 
 /**
  * Whether a program has left something of its input unread when it ended. A compressor that ends

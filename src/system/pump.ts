@@ -68,7 +68,9 @@ export async function pump(
   { durable = false, prefix, limit, drain = false, onProgress }: PumpOptions,
 ): Promise<PumpResult> {
   const hash = createHash("sha256");
-  const block = new Uint8Array(blockSize);
+  // With a limit in small steps: the thread sleeps between two blocks and notices nothing.
+  const step = limit === undefined ? blockSize : Math.ceil(limit / 10);
+  const block = new Uint8Array(Math.min(blockSize, step));
   const flush = durable && sink !== undefined ? new Flusher(sink) : undefined;
   const throttle = limit === undefined ? undefined : new Throttle(limit);
   const frame = new TarFrame();

@@ -3,6 +3,9 @@ import { makePrivateFolder } from "./durable.ts";
 import { isLocked, Lock } from "./lock.ts";
 import { newRunId, type RunId, type RunOwner, runOwner, thisMachine } from "./run_id.ts";
 
+/** A run that ends, or that looks whether we live, holds the lock for a moment. */
+const lockWaitSeconds = 1;
+
 /**
  * What a run keeps outside of its source and its storage: the lock of its destination, and a
  * folder for pipes and sockets, both below a folder that only this user can enter.
@@ -26,7 +29,10 @@ export class RunPlace implements AsyncDisposable {
    */
   static async enter(owner: RunOwner): Promise<RunPlace | undefined> {
     const base = runtimeFolder();
-    const lock = await Lock.take(`${base}/${owner.target}.lock`, { isTemporary: true });
+    const lock = await Lock.take(`${base}/${owner.target}.lock`, {
+      waitSeconds: lockWaitSeconds,
+      isTemporary: true,
+    });
     if (lock === undefined) return undefined;
     try {
       await sweep(base, owner);
