@@ -1,14 +1,20 @@
 import { fromRoot } from "./folders.ts";
+import { until } from "./sh.ts";
 
 /** The program under test: the launcher, or the executable that PLASMA_BIN names. */
 export const plasmaProgram = Deno.env.get("PLASMA_BIN") ?? fromRoot("scripts/plasma");
+
+/** Instead of what is fed to standard input: the test does so through `child.stdin`. */
+export const piped = Symbol("piped");
 
 export interface PlasmaOptions {
   readonly currentFolder?: string;
   readonly environment?: Record<string, string>;
   /** The name by which the program is called, through a symbolic link. */
   readonly calledAs?: "plasma-agent" | "plasma-rotate";
-  readonly stdin?: string | Uint8Array;
+  readonly stdin?: string | Uint8Array | typeof piped;
+  /** A command line that runs the program, for example `["setpriv", "--bounding-set", "-all"]`. */
+  readonly through?: readonly string[];
 }
 
 export interface PlasmaOutput {
@@ -30,16 +36,24 @@ export async function plasma(
 
 /** Start the program. `child.pid` is the plasma process itself: the launcher execs. */
 export function startPlasma(args: readonly string[], options: PlasmaOptions = {}) {
-  const { currentFolder, environment, calledAs, stdin } = options;
-  const child = new Deno.Command(calledAs === undefined ? plasmaProgram : linkTo(calledAs), {
-    args: [...args],
+  const { currentFolder, environment, calledAs, stdin, through = [] } = options;
+  const program = calledAs === undefined ? plasmaProgram : linkTo(calledAs);
+  const [first, ...rest] = [...through, program, ...args];
+  const child = new Deno.Command(first!, {
+    args: rest,
     env: { NO_COLOR: "1", ...environment },
     stdin: stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
     ...(currentFolder === undefined ? {} : { cwd: currentFolder }),
   }).spawn();
-  return { child, output: collect(child, stdin) };
+  return { child, output: collect(child, stdin === piped ? undefined : stdin) };
+}
+
+/** Wait until the program has ended. Throws after so many seconds. */
+export async function untilEnded(output: Promise<PlasmaOutput>, seconds: number): Promise<void> {
+  const ended = output.then(() => true);
+  await until("the program has ended", () => Promise.race([ended, false]), seconds);
 }
 
 async function collect(
@@ -73,7 +87,10 @@ async function feed(child: Deno.ChildProcess, stdin: string | Uint8Array): Promi
 let links: string | undefined;
 
 function linkTo(name: string): string {
-  links ??= Deno.makeTempDirSync({ prefix: "plasma-links-" });
+  if (links === undefined) {
+    const folder = links = Deno.makeTempDirSync({ prefix: "plasma-links-" });
+    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  }
   const link = `${links}/${name}`;
   try {
     Deno.symlinkSync(plasmaProgram, link);

@@ -1,0 +1,212 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { PlasmaError } from "../../../src/errors.ts";
+import {
+  judgeTar,
+  requireGnuTar,
+  tarCommand,
+  type TarJob,
+} from "../../../src/strategies/tar_command.ts";
+import { run } from "../../../src/system/process.ts";
+import { TemporaryFolder } from "../../support/folders.ts";
+import { sh } from "../../support/sh.ts";
+
+/** Which files may change while tar reads them. */
+const live = () => true;
+const frozen = () => false;
+
+/** A tree of files, and the members that the real tar makes of it. */
+class Tree implements Disposable {
+  readonly folder = new TemporaryFolder();
+
+  constructor(...files: string[]) {
+    for (const file of files) this.folder.write(`root/${file}`, file);
+  }
+
+  /** The members of the archive, folders left out, sorted. */
+  async members(job: Partial<TarJob>): Promise<string[]> {
+    const { exit, stdout, messages } = await run(tarCommand({
+      root: this.folder.at("root"),
+      folders: ["/"],
+      exclude: [],
+      excludeCaches: false,
+      omit: [],
+      empty: [],
+      ...job,
+    }));
+    judgeTar(exit, messages.lines, frozen);
+    Deno.writeFileSync(this.folder.at("tar"), stdout);
+    const names = await sh(
+      "tar",
+      "--list",
+      "--quoting-style=literal",
+      "--file",
+      this.folder.at("tar"),
+    );
+    return names.split("\n").filter((name) => name !== "" && !name.endsWith("/")).sort();
+  }
+
+  [Symbol.dispose](): void {
+    this.folder[Symbol.dispose]();
+  }
+}
+
+Deno.test("tarCommand() names members as Plasma 1.0 did, without the leading slash", async () => {
+  using tree = new Tree("etc/passwd", "etc/ssh/config", "srv/data", "other");
+  assertEquals(await tree.members({ folders: ["/etc", "/srv"] }), [
+    "etc/passwd",
+    "etc/ssh/config",
+    "srv/data",
+  ]);
+  assertEquals(await tree.members({ folders: ["/"] }), [
+    "etc/passwd",
+    "etc/ssh/config",
+    "other",
+    "srv/data",
+  ]);
+});
+
+Deno.test("tarCommand() takes folders by the letter, whatever they are called", async () => {
+  const odd = [
+    "-leading",
+    "--checkpoint=1",
+    "*",
+    "[x]",
+    "a b",
+    "back\\slash",
+    "tab\t",
+    "@x",
+    "\\012",
+  ];
+  using tree = new Tree(...odd.map((name) => `${name}/file`), "x/file", "plain/file");
+  const expected = odd.map((name) => `${name}/file`).sort();
+  assertEquals(await tree.members({ folders: odd.map((name) => `/${name}`) }), expected);
+});
+
+Deno.test("tarCommand() leaves out patterns: names anywhere, paths from the root", async () => {
+  using tree = new Tree(
+    "a.tmp",
+    "srv/b.tmp",
+    "srv/cache/x",
+    "home/srv/cache/y",
+    "srv/cache2/z",
+    "srv/keep",
+    "var/log/1",
+    "home/log/2",
+  );
+  const exclude = ["*.tmp", "/srv/cache/", "/var/*/1"];
+  for (const folders of [["/"], ["/srv", "/home", "/var"]]) {
+    assertEquals(await tree.members({ folders, exclude }), [
+      "home/log/2",
+      "home/srv/cache/y",
+      "srv/cache2/z",
+      "srv/keep",
+    ]);
+  }
+  assertEquals(await tree.members({ folders: ["/srv"], exclude: ["cache"] }), [
+    "srv/b.tmp",
+    "srv/cache2/z",
+    "srv/keep",
+  ]);
+});
+
+Deno.test("tarCommand() leaves out its own paths by the letter", async () => {
+  using tree = new Tree("s/*/x", "s/a/x", "s/[ab]/x", "s/b\\c/x", "t/s/a/x", "s/file", "s/file2");
+  for (const folders of [["/"], ["/s", "/t"]]) {
+    assertEquals(await tree.members({ folders, omit: ["/s/*", "/s/[ab]", "/s/b\\c", "/s/file"] }), [
+      "s/a/x",
+      "s/file2",
+      "t/s/a/x",
+    ]);
+  }
+});
+
+Deno.test("tarCommand() keeps folders of which only the content is left out", async () => {
+  using tree = new Tree("p/proc/1/status", "p/[x]/2", "p/x/3", "p/b\\c/4", "q/p/proc/5");
+  const job = { folders: ["/p", "/q"], empty: ["/p/proc", "/p/[x]", "/p/b\\c"] };
+  assertEquals(await tree.members(job), ["p/x/3", "q/p/proc/5"]);
+  const all = await sh("tar", "--list", "--quoting-style=literal", "--file", tree.folder.at("tar"));
+  for (const name of ["p/proc/", "p/[x]/", "p/b\\c/"]) assertStringIncludes(all, `\n${name}\n`);
+});
+
+Deno.test("tarCommand() can leave out caches that say so themselves", async () => {
+  using tree = new Tree("a/file", "cache/content");
+  tree.folder.write("root/cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+  const folders = ["/a", "/cache"];
+  assertEquals(await tree.members({ folders, excludeCaches: true }), [
+    "a/file",
+    "cache/CACHEDIR.TAG",
+  ]);
+  assertEquals((await tree.members({ folders })).length, 3);
+});
+
+const total = "Total bytes written: 10240 (10KiB, 1MiB/s)";
+const changed = "tar: etc/log: file changed as we read it";
+const ended = (code: number | null, signal: string | null = null) => ({ code, signal });
+
+Deno.test("judgeTar() takes an archive for good when tar says so and says its size", () => {
+  assertEquals(judgeTar(ended(0), [total], frozen), []);
+  assertEquals(judgeTar(ended(0), ["tar: run/x: socket ignored", total], live), []);
+});
+
+Deno.test("judgeTar() warns of files that changed, for a live source", () => {
+  const messages = [changed, "tar: Removing leading `/' from member names", total];
+  assertEquals(judgeTar(ended(1), messages, live), ["etc/log: file changed as we read it"]);
+});
+
+/** Why an archive is not usable. */
+function refusal(...args: Parameters<typeof judgeTar>): string {
+  return assertThrows(() => judgeTar(...args), PlasmaError).message;
+}
+
+Deno.test("judgeTar() does not accept changed files in a frozen source", () => {
+  assertEquals(
+    refusal(ended(1), [changed, total], frozen),
+    "tar exited with status 1: etc/log: file changed as we read it",
+  );
+});
+
+Deno.test("judgeTar() accepts changed files only where all of them may change", () => {
+  const mayChange = (path: string) => path.startsWith("/mnt/live/");
+  const inside = "tar: mnt/live/x: File removed before we read it";
+  const insideWhole = "tar: ./mnt/live/y: file changed as we read it";
+  assertEquals(judgeTar(ended(1), [inside, insideWhole, total], mayChange).length, 2);
+  assertStringIncludes(refusal(ended(1), [inside, changed, total], mayChange), "etc/log");
+});
+
+Deno.test("judgeTar() refuses an archive whose tar failed, was killed, or ended early", () => {
+  for (const mayChange of [live, frozen]) {
+    const denied = "tar: etc/x: Cannot open: Permission denied";
+    const exiting = "tar: Exiting with failure status due to previous errors";
+    assertEquals(
+      refusal(ended(2), [denied, total, exiting], mayChange),
+      "tar exited with status 2: etc/x: Cannot open: Permission denied",
+    );
+    assertEquals(refusal(ended(null, "SIGKILL"), [total], mayChange), "tar was killed by SIGKILL");
+    assertEquals(refusal(ended(127), [], mayChange), "tar exited with status 127");
+    assertEquals(refusal(ended(0), [], mayChange), "tar ended before the archive was complete");
+  }
+  assertEquals(
+    refusal(ended(1), [changed], live),
+    "tar ended before the archive was complete: etc/log: file changed as we read it",
+  );
+});
+
+Deno.test("judgeTar() is not deceived by a file that is called like tar's last words", () => {
+  const name = `tar: ${total}: Cannot open: No such file or directory`;
+  assertStringIncludes(refusal(ended(0), [name], live), "tar ended before");
+});
+
+Deno.test("judgeTar() names the first files of many", () => {
+  const many = Array.from({ length: 9 }, (_, index) => `tar: ${index}: Cannot open`);
+  const message = refusal(ended(2), many, live);
+  assertEquals(
+    message,
+    "tar exited with status 2: " +
+      "0: Cannot open / 1: Cannot open / 2: Cannot open / 3: Cannot open / 4: Cannot open " +
+      "(and 4 more)",
+  );
+});
+
+Deno.test("requireGnuTar() is content with the tar of this machine", async () => {
+  await requireGnuTar();
+});
