@@ -1,0 +1,120 @@
+import { assertEquals } from "@std/assert";
+import { archivesIn, fromRoot, namesIn, TemporaryFolder } from "../support/folders.ts";
+import { plasma } from "../support/plasma.ts";
+import { sh } from "../support/sh.ts";
+import { testThatNeeds } from "../support/skip.ts";
+import { Sshd } from "../support/sshd.ts";
+import { unpack } from "../support/storage.ts";
+
+/** A line for each entry of a tree, with all that is to be preserved. */
+async function walk(path: string): Promise<string[]> {
+  return (await sh("python3", fromRoot("tests/testdata/walk_tree.py"), path)).split("\n");
+}
+
+/** Unpack all of a tree: members beyond PATH_MAX, which tar -x cannot reach from above, from below. */
+async function unpackTree(archive: string, tree: string, target: string): Promise<void> {
+  const middle = `${tree.slice(1)}/deep${`/${"d".repeat(240)}`.repeat(10)}`;
+  await unpack(archive, target, `--exclude=${middle}/*`);
+  const [above, depth] = [middle.slice(0, -241), middle.split("/").length];
+  await unpack(archive, `${target}/${above}`, `--strip-components=${depth - 1}`, middle);
+}
+
+const needs = ["root", "program python3"] as const;
+
+testThatNeeds(needs, "a tree of everything that is hard comes back as it was", async () => {
+  using folder = new TemporaryFolder();
+  await using sshd = await Sshd.start();
+  const storage = folder.storage("storage");
+  await sh("python3", fromRoot("tests/testdata/make_tree.py"), folder.at("tree"));
+  const before = await walk(folder.at("tree"));
+  assertEquals(before.length > 130, true, "the tree was made");
+
+  const { code, stdout, stderr } = await plasma(
+    ["backup", "--to", ...sshd.destination(storage), folder.at("tree")],
+    { currentFolder: folder.path },
+  );
+  assertEquals(code, 0, stderr);
+  const archive = `${storage}/${stdout.trimEnd()}`;
+  await unpackTree(archive, folder.at("tree"), folder.at("restored"));
+
+  assertEquals(await walk(folder.at(`restored${folder.at("tree")}`)), before);
+  assertEquals(await walk(folder.at("tree")), before, "the source is untouched");
+  assertEquals(namesIn(folder.path).includes("executed"), false);
+});
+
+testThatNeeds(needs, "a plain tar -xp brings back all but attributes and ACLs", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  await sh("python3", fromRoot("tests/testdata/make_tree.py"), folder.at("tree"));
+  await sh("rm", "-r", folder.at("tree/attributes"), folder.at("tree/deep"));
+  const { code, stdout, stderr } = await plasma(["backup", "--to", storage, folder.at("tree")]);
+  assertEquals(code, 0, stderr);
+  Deno.mkdirSync(folder.at("restored"));
+  await sh("tar", "-xpf", `${storage}/${stdout.trimEnd()}`, "-C", folder.at("restored"));
+  const restored = await walk(folder.at(`restored${folder.at("tree")}`));
+  assertEquals(restored, await walk(folder.at("tree")));
+});
+
+testThatNeeds(needs, "hard links across configured folders stay hard links", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  folder.write("a/file", "content");
+  Deno.mkdirSync(folder.at("b"));
+  Deno.linkSync(folder.at("a/file"), folder.at("b/same"));
+  const { code, stdout } = await plasma([
+    "backup",
+    "--to",
+    storage,
+    folder.at("b"),
+    folder.at("a"),
+  ]);
+  assertEquals(code, 0);
+  await unpack(`${storage}/${stdout.trimEnd()}`, folder.at("restored"));
+  const inode = (name: string) => Deno.statSync(folder.at(`restored${folder.at(name)}`)).ino;
+  assertEquals(inode("a/file"), inode("b/same"));
+});
+
+const strangeFolders = [
+  "-rf",
+  "--exclude=*",
+  "new\nline",
+  "back\\slash",
+  "octal\\101",
+  "escape\\n",
+  "*",
+  "[a-z]?{b,c}",
+  " spaces ",
+  "$(touch executed);`touch executed`",
+  "'quotes\"",
+  "ü☃",
+  "@file",
+  "a".repeat(255),
+];
+
+testThatNeeds(needs, "configured folders of any name come back, and only they", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  for (const name of strangeFolders) folder.write(`source/${name}/file`, name);
+  folder.write("source/not configured/file", "x");
+  folder.write("source/z/file", "matched by a pattern, but not configured");
+  const config = folder.write(
+    "agent.json",
+    JSON.stringify({
+      folders: strangeFolders.map((name) => folder.at(`source/${name}`)),
+      strategy: "tar",
+      remoteFolder: storage,
+    }),
+  );
+  const { code, stderr } = await plasma(["backup", "--config", config], {
+    currentFolder: folder.path,
+  });
+  assertEquals(code, 0, stderr);
+  await unpack(`${storage}/${archivesIn(storage)[0]}`, folder.at("restored"));
+
+  const restored = folder.at(`restored${folder.at("source")}`);
+  assertEquals(namesIn(restored), strangeFolders.toSorted());
+  for (const name of strangeFolders) {
+    assertEquals(Deno.readTextFileSync(`${restored}/${name}/file`), name);
+  }
+  assertEquals(namesIn(folder.path).includes("executed"), false);
+});
