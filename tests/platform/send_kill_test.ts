@@ -1,0 +1,218 @@
+import { assert, assertEquals } from "@std/assert";
+import { namesIn } from "../support/folders.ts";
+import { Gate } from "../support/gate.ts";
+import { plasmaProgram } from "../support/plasma.ts";
+import { processes } from "../support/processes.ts";
+import { sh, tryRun, until } from "../support/sh.ts";
+import type { Site } from "../support/site.ts";
+import type { Sshd } from "../support/sshd.ts";
+import { keptOf, Nights, noise, sendOverSshTest, sendTest, uuidOf } from "./send_night.ts";
+
+const large = 4_000_000;
+
+/** The pids of what is to be killed in the middle of a stream. */
+const victims: Readonly<Record<string, (site: Site, sshd: Sshd) => Promise<number[]>>> = {
+  "btrfs send": (site) => pidsOf(site, /^\S*\bbtrfs send /),
+  "btrfs receive": (site) => pidsOf(site, /^\S*\bbtrfs --quiet receive /),
+  "ssh": (_site, sshd) =>
+    pids(({ command }) => /^\S*\bssh /.test(command) && command.includes(`${sshd.port}`)),
+  "the child of sshd": (_site, sshd) => pids(({ parent }) => parent === sshd.pid),
+};
+
+async function pids(is: (one: { command: string; parent: number }) => boolean): Promise<number[]> {
+  return (await processes()).filter(is).map(({ pid }) => pid);
+}
+
+const pidsOf = (site: Site, pattern: RegExp) =>
+  pids(({ command }) => pattern.test(command) && command.includes(site.path));
+
+/** Wait until a stream is in its middle. */
+async function untilMidStream(nights: Nights): Promise<void> {
+  const incoming = `${nights.storage}/.plasma/incoming`;
+  await until("a subvolume is being received", async () => {
+    const { stdout } = await tryRun(
+      "find",
+      incoming,
+      "-size",
+      "+500k",
+      "-name",
+      "*large*",
+      "-o",
+      "-size",
+      "+500k",
+      "-name",
+      "o*",
+    );
+    return stdout !== "";
+  });
+}
+
+async function untilDead(site: Site): Promise<void> {
+  await until(
+    "all processes of the killed run have ended",
+    async () =>
+      !(await processes()).some(({ pid, command }) =>
+        pid !== Deno.pid && command.includes(`${site.path}/`) && !/sshd_config/.test(command)
+      ),
+  );
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) && !(error instanceof TypeError)) throw error;
+  }
+}
+
+/** All archives hold the whole of what they name. */
+async function assertArchivesAreWhole(nights: Nights): Promise<void> {
+  for (const name of nights.archives) {
+    for (const record of nights.records(`${nights.storage}/${name}`)) {
+      const stored = `${nights.storage}/${name}/${record.name}`;
+      assertEquals((await uuidOf(stored))[1], record.identity);
+      assertEquals(await sh("btrfs", "property", "get", stored, "ro"), "ro=true\n");
+      if (record.path.endsWith("btrfs/data")) {
+        assertEquals(Deno.lstatSync(`${stored}/large`).size, large);
+      }
+    }
+  }
+}
+
+sendOverSshTest(
+  "a part of the run is killed in the middle of the stream",
+  async (site, nights, sshd) => {
+    await site.subvolume("btrfs/data/nested");
+    site.write("btrfs/data/nested/file", noise(20_000));
+    for (const round of ["all of it", "an increment"]) {
+      for (const [what, find] of [...Object.entries(victims), ["the agent", undefined] as const]) {
+        site.write("btrfs/data/large", noise(large));
+        const before = nights.archives;
+        const run = nights.start({ bandwidthLimit: "3M", retries: 0 });
+        await untilMidStream(nights);
+        const doomed = find === undefined ? [run.child.pid] : await find(site, sshd);
+        assert(doomed.length > 0, `${what} runs`);
+        doomed.forEach(kill);
+        const { code, stderr } = await run.output;
+        await untilDead(site);
+        const added = nights.archives.length - before.length;
+        assertEquals(added, code === 0 ? 1 : 0, `${what}, ${round}: status ${code}: ${stderr}`);
+        // A broken pipe at either end may have been followed by another try, which sends all.
+        if (find === undefined || round === "all of it") {
+          assertEquals(
+            added,
+            0,
+            `${what}: ${stderr}`,
+          );
+        }
+        await assertArchivesAreWhole(nights);
+      }
+      const { stderr } = await nights.runWell();
+      assertEquals(/sending all/.test(stderr), round === "all of it", stderr);
+      assertEquals(keptOf(site).length, 1);
+      assertEquals((await site.snapshots()).filter((line) => !line.includes("incoming")).length, 2);
+    }
+  },
+);
+
+sendOverSshTest("the agent is killed at any moment", async (site, nights) => {
+  site.write("btrfs/data/large", noise(large));
+  await nights.runWell();
+  let isOver = false;
+  for (let milliseconds = 60; !isOver; milliseconds *= 1.25) {
+    site.write("btrfs/data/small", noise(100_000));
+    const { child, output } = nights.start();
+    const timer = setTimeout(() => kill(child.pid), milliseconds);
+    isOver = (await output).signal === null;
+    clearTimeout(timer);
+  }
+  await untilDead(site);
+  await assertArchivesAreWhole(nights);
+  site.write("btrfs/data/small", noise(100_000));
+  const { stderr } = await nights.runWell();
+  assert(!/sending all/.test(stderr), stderr);
+  assert(nights.bytes < 200_000, `${nights.bytes}`);
+  assertEquals(keptOf(site).length, 1);
+  assertEquals((await site.snapshots()).length, 1, `${await site.snapshots()}`);
+});
+
+sendTest(
+  "killed after the commit: the next run goes on from what was stored",
+  async (site, nights) => {
+    site.write("btrfs/data/large", noise(large));
+    await nights.runWell();
+    const gate = Gate.at(site, "before", "btrfs", "*subvolume\\ delete*");
+    site.write("btrfs/data/small", noise(100_000));
+    const run = nights.start();
+    await gate.reached();
+    assertEquals(nights.archives.length, 2);
+    kill(run.child.pid);
+    await run.output;
+    for (const pid of await pidsOf(site, /btrfs/)) kill(pid);
+    await untilDead(site);
+    Deno.removeSync(site.at("bin"), { recursive: true });
+    assertEquals(keptOf(site).length, 2);
+    const stored = await uuidOf(nights.stored());
+    await nights.runWell();
+    assert(nights.bytes < 10_000, `${nights.bytes}`);
+    assertEquals(nights.archives.length, 3);
+    assert((await sh("btrfs", "subvolume", "show", nights.stored())).includes(stored[0]!));
+    assertEquals(keptOf(site).length, 1);
+  },
+);
+
+sendOverSshTest("killed while the storage commits", async (site, nights, sshd) => {
+  site.write("btrfs/data/large", noise(large));
+  await nights.runWell();
+  const gate = Gate.at(site, "before", "btrfs", "*filesystem\\ sync*");
+  const command = site.write(
+    "remote",
+    `#!/bin/sh\nPATH=${site.at("bin")}:$PATH\nexec ${plasmaProgram} "$@"\n`,
+  );
+  Deno.chmodSync(command, 0o755);
+  site.write("btrfs/data/small", noise(100_000));
+  const run = nights.start({ ssh: { ...sshd.settings, command } });
+  await gate.reached();
+  assertEquals(nights.archives.length, 1);
+  kill(run.child.pid);
+  await run.output;
+  gate.open();
+  await until("the storage has committed", () => nights.archives.length === 2);
+  await untilDead(site);
+  Deno.removeSync(site.at("bin"), { recursive: true });
+  const [uuid] = await uuidOf(nights.stored());
+  await nights.runWell();
+  assert(nights.bytes < 10_000, `${nights.bytes}`);
+  assert((await sh("btrfs", "subvolume", "show", nights.stored())).includes(uuid!));
+  assertEquals([nights.archives.length, keptOf(site).length], [3, 1]);
+});
+
+sendTest("what others have put into .plasma is left alone", async (site, nights) => {
+  const owner = "20200101T000000Z-01234567-89abcdef-00000001";
+  await nights.runWell();
+  const incoming = `${nights.storage}/.plasma/incoming`;
+  const foreign = [
+    `${incoming}/mine`,
+    `${incoming}/mine.btrfs`,
+    `${site.at("btrfs/data/.plasma")}/mine`,
+  ];
+  for (const path of foreign) await sh("btrfs", "-q", "subvolume", "create", path);
+  const others = [`${owner}.sent`, owner, "mine.sent"];
+  for (const name of others) {
+    const path = site.at(`btrfs/data/.plasma/${name}`);
+    await sh("btrfs", "-q", "subvolume", "snapshot", "-r", site.at("btrfs/data"), path);
+  }
+  // An upload of another machine that is under way: young.
+  await sh("mkdir", `${incoming}/${owner}.btrfs`);
+  Deno.writeTextFileSync(`${incoming}/${owner}.part`, "");
+  for (let night = 0; night < 2; night++) {
+    const { code, stderr } = await nights.run();
+    assertEquals(code, 0, stderr);
+    for (const path of foreign) assert(Deno.statSync(path).isDirectory);
+    assert(Deno.statSync(`${incoming}/${owner}.btrfs`).isDirectory);
+    assertEquals(
+      namesIn(site.at("btrfs/data/.plasma")).filter((name) => others.includes(name)),
+      others.toSorted(),
+    );
+  }
+});

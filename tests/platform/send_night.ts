@@ -1,0 +1,155 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { archivesIn, fromRoot, namesIn } from "../support/folders.ts";
+import type { PlasmaOptions, PlasmaOutput } from "../support/plasma.ts";
+import { sh } from "../support/sh.ts";
+import { btrfsTest, type Site } from "../support/site.ts";
+import type { Need } from "../support/skip.ts";
+import { Sshd } from "../support/sshd.ts";
+
+/** What `manifest.json` says of a stored subvolume. */
+export interface StoredRecord {
+  readonly name: string;
+  readonly path: string;
+  readonly identity: string;
+  readonly bytes: number;
+}
+
+/**
+ * A site with a second btrfs at `store` that holds storage folders, and an agent that sends to one of
+ * them.
+ */
+export class Nights {
+  readonly storage: string;
+  more: object;
+
+  constructor(readonly site: Site, readonly name = "store/backups", more: object = {}) {
+    this.storage = site.addStorage(name);
+    this.more = { strategy: "btrfs-send", remoteFolder: this.storage, ...more };
+  }
+
+  run(options: PlasmaOptions = {}, more: object = {}): Promise<PlasmaOutput> {
+    return this.site.backUp(["btrfs/data"], { ...this.more, ...more }, options);
+  }
+
+  start(more: object = {}) {
+    return this.site.start(["btrfs/data"], { ...this.more, ...more });
+  }
+
+  /** A night that goes well: what was stored is what the snapshot holds, and nothing else is left. */
+  async runWell(more: object = {}): Promise<PlasmaOutput> {
+    const before = this.archives;
+    const result = await this.run({}, more);
+    assertEquals(result.code, 0, result.stderr);
+    assertEquals(this.archives.filter((name) => !before.includes(name)).length, 1, result.stderr);
+    assertEquals(namesIn(`${this.storage}/.plasma/incoming`), []);
+    await this.assertNewestIsAsSent();
+    return result;
+  }
+
+  get archives(): string[] {
+    return archivesIn(this.storage);
+  }
+
+  get newest(): string {
+    return `${this.storage}/${this.archives.at(-1)}`;
+  }
+
+  records(archive = this.newest): StoredRecord[] {
+    return JSON.parse(Deno.readTextFileSync(`${archive}/manifest.json`)).subvolumes;
+  }
+
+  /** How many bytes the newest archive took on the wire. */
+  get bytes(): number {
+    return this.records().reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** The path of a stored subvolume, by that of its source in the site. */
+  stored(name = "btrfs/data", archive = this.newest): string {
+    const path = this.site.at(name);
+    const record = this.records(archive).find((record) => record.path === path);
+    if (record === undefined) throw new Error(`${archive} has nothing of ${path}`);
+    return `${archive}/${record.name}`;
+  }
+
+  /** Every subvolume of the newest archive is as the snapshot that it was sent from. */
+  async assertNewestIsAsSent(): Promise<void> {
+    for (const { path, name, identity } of this.records()) {
+      const source = await findByUuid(path, identity);
+      assertEquals(await walk(`${this.newest}/${name}`), await walk(source), path);
+      assertMatch(await sh("btrfs", "property", "get", `${this.newest}/${name}`, "ro"), /ro=true/);
+    }
+  }
+}
+
+/** A subvolume, or a snapshot that is kept in its root, by its uuid. */
+async function findByUuid(root: string, uuid: string): Promise<string> {
+  const kept = namesIn(`${root}/.plasma`).map((name) => `${root}/.plasma/${name}`);
+  for (const path of [root, ...kept]) {
+    if ((await uuidOf(path)).includes(uuid)) return path;
+  }
+  throw new Error(`no subvolume with the uuid ${uuid} at ${root}`);
+}
+
+/** The uuid and the received uuid of a subvolume. */
+export async function uuidOf(path: string): Promise<string[]> {
+  const text = await sh("btrfs", "subvolume", "show", path);
+  return [/^\s+UUID:\s+(\S+)/m, /^\s+Received UUID:\s+(\S+)/m].map((one) => one.exec(text)![1]!);
+}
+
+/** All that must be preserved of a tree; without the places of subvolumes nested in it. */
+export async function walk(path: string): Promise<string[]> {
+  const nested = await sh(
+    "find",
+    path,
+    "-mindepth",
+    "1",
+    "-xdev",
+    "-inum",
+    "2",
+    "-printf",
+    "/%P\n",
+  );
+  const places = nested.split("\n").filter((place) => place !== "")
+    .map((place) => place.replaceAll("\\", "\\\\"));
+  return (await sh("python3", fromRoot("tests/testdata/walk_tree.py"), path)).split("\n")
+    .filter((line) => !places.some((place) => line.startsWith(`b'${place}' `)));
+}
+
+/** The names of the kept snapshots of a subvolume. */
+export const keptOf = (site: Site, name = "btrfs/data") =>
+  namesIn(`${site.at(name)}/.plasma`).filter((name) => name.endsWith(".sent"));
+
+/** Register a test with two btrfs. */
+export function sendTest(
+  name: string,
+  run: (site: Site, nights: Nights) => Promise<void>,
+  needs: readonly Need[] = [],
+) {
+  btrfsTest(name, async (site) => {
+    await site.addBtrfs("store");
+    await site.subvolume("btrfs/data");
+    site.write("btrfs/data/file", "first");
+    await run(site, new Nights(site));
+  }, ["program python3", ...needs]);
+}
+
+/** The same over SSH. */
+export function sendOverSshTest(
+  name: string,
+  run: (site: Site, nights: Nights, sshd: Sshd) => Promise<void>,
+) {
+  sendTest(name, async (site, nights) => {
+    await using sshd = await Sshd.start();
+    nights.more = { ...nights.more, ssh: sshd.settings };
+    await run(site, nights, sshd);
+  });
+}
+
+/** Bytes that cannot be compressed. */
+export function noise(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at += 65536) {
+    crypto.getRandomValues(bytes.subarray(at, Math.min(length, at + 65536)));
+  }
+  return bytes;
+}
