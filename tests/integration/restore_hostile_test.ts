@@ -1,0 +1,163 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { backUp, flip, newKey, pythonTar } from "../support/archives.ts";
+import { namesIn, TemporaryFolder } from "../support/folders.ts";
+import { plasma } from "../support/plasma.ts";
+import { sh } from "../support/sh.ts";
+import { testThatNeeds } from "../support/skip.ts";
+import { Sshd } from "../support/sshd.ts";
+
+/** Tricks to write, or to change, something in the folder `OUT` that lies beside the target. */
+const tricks: Record<string, string> = {
+  "..": 'add("../outside/evil")',
+  ".. in the middle": 'folder("a"); add("a/../../outside/evil")',
+  "absolute name": 'add("OUT/evil")',
+  "absolute name with more slashes": 'add("//OUT/evil")',
+  "link up": 'symlink("l", "../outside"); add("l/evil")',
+  "absolute link": 'symlink("l", "OUT"); add("l/evil")',
+  "link to a file": 'symlink("l", "../outside/precious"); add("l")',
+  "link, then again as a folder": 'symlink("l", "OUT"); folder("l"); add("l/evil")',
+  "folder that becomes a link": 'folder("l"); symlink("l", "OUT"); add("l/evil")',
+  "two links": 'symlink("a", "."); symlink("a/b", ".."); add("a/b/outside/evil")',
+  "link through a link": 'symlink("a", "b"); symlink("b", "OUT"); add("a/evil")',
+  "dots through a folder": 'folder("d"); symlink("l", "d/../.."); add("l/outside/evil")',
+  "hard link to a file outside": 'hardlink("h", "OUT/precious"); add("h")',
+  "hard link up": 'hardlink("h", "../outside/precious"); add("h")',
+  "hard link to a link": 'symlink("l", "OUT/precious"); hardlink("h", "l"); add("h")',
+  "hard link to a link to a folder": 'symlink("l", "OUT"); hardlink("h", "l"); add("h/evil")',
+  "mode through a link": 'symlink("l", "OUT/precious"); hardlink("l2", "l"); folder("l2")',
+};
+
+class HostileSite implements Disposable {
+  readonly folder = new TemporaryFolder();
+  readonly storage = this.folder.storage("storage");
+  readonly target = this.folder.at("target");
+  readonly outside = this.folder.at("outside");
+
+  constructor() {
+    this.folder.write("outside/precious", "precious");
+  }
+
+  async put(day: number, lines: string): Promise<void> {
+    const name = `2025010${day}-0000-daily.tar`;
+    await pythonTar(`${this.storage}/${name}`, lines.replaceAll("OUT", this.outside));
+  }
+
+  async restore(word = "latest", ...flags: string[]) {
+    const args = ["restore", word, "--from", this.storage, "--target", this.target, ...flags];
+    return await plasma(args);
+  }
+
+  /** Nothing beside the target was written, changed or linked. */
+  assertUntouched(): void {
+    assertEquals(namesIn(this.folder.path).filter((name) => name !== "target"), [
+      "outside",
+      "storage",
+    ]);
+    assertEquals(namesIn(this.outside), ["precious"]);
+    const path = `${this.outside}/precious`;
+    assertEquals(Deno.readTextFileSync(path), "precious");
+    assertEquals(Deno.lstatSync(path).nlink, 1);
+  }
+
+  [Symbol.dispose](): void {
+    this.folder[Symbol.dispose]();
+  }
+}
+
+for (const [name, lines] of Object.entries(tricks)) {
+  testThatNeeds(["program python3"], `writes nothing outside: ${name}`, async () => {
+    using site = new HostileSite();
+    await site.put(1, `add("good", content=b"good"); ${lines}`);
+    await site.restore();
+    site.assertUntouched();
+    assertEquals(Deno.readTextFileSync(`${site.target}/good`), "good", "tar has run");
+    await site.restore("latest", "--into-existing");
+    site.assertUntouched();
+  });
+}
+
+testThatNeeds(["program python3"], "links that an earlier restore left lead nowhere", async () => {
+  for (const link of ["OUT", "../outside", "d/../../outside", "m/x"]) {
+    using site = new HostileSite();
+    await site.put(1, `symlink("l", "${link}"); symlink("m", "d/../..")`);
+    await site.put(2, 'folder("d"); add("l/evil"); add("m/outside/evil")');
+    assertEquals((await site.restore("20250101")).code, 0);
+    await site.restore("20250102", "--into-existing");
+    site.assertUntouched();
+  }
+});
+
+testThatNeeds(["program python3"], "a link in the target that leads out is refused", async () => {
+  using site = new HostileSite();
+  await site.put(1, 'add("below/l/evil")');
+  Deno.mkdirSync(`${site.target}/below`, { recursive: true });
+  Deno.symlinkSync(site.outside, `${site.target}/below/l`);
+  const { code, lastLine } = await site.restore("latest", "--into-existing");
+  assertEquals(code, 2);
+  assertStringIncludes(lastLine, "below/l");
+  site.assertUntouched();
+});
+
+/** Ways to damage an archive of some 100 KB. */
+const damages: Record<string, (path: string) => void> = {
+  "a byte of a name": (path) => flip(path, 30),
+  "a byte in the middle": (path) => flip(path, Math.floor(Deno.statSync(path).size / 2)),
+  "the last byte": (path) => flip(path, -1),
+  "a byte less": (path) => Deno.truncateSync(path, Deno.statSync(path).size - 1),
+  "half of it": (path) => Deno.truncateSync(path, Math.floor(Deno.statSync(path).size / 2)),
+  "a byte more": (path) => Deno.writeFileSync(path, new Uint8Array([0]), { append: true }),
+  "a block more": (path) => Deno.writeFileSync(path, new Uint8Array(10240), { append: true }),
+};
+
+const needs = ["program age", "program zstd"] as const;
+
+testThatNeeds(
+  needs,
+  "an archive that is not what was stored is never restored as good",
+  async () => {
+    using folder = new TemporaryFolder();
+    await using sshd = await Sshd.start();
+    const key = await newKey(folder);
+    const noise = crypto.getRandomValues(new Uint8Array(60_000));
+    folder.write("data/noise", noise);
+    let count = 0;
+    for (const flags of [[], ["--compression", "zstd"], ["--recipient", key.recipient]]) {
+      const storage = folder.storage(`storage${flags.length}${flags[0] ?? ""}`);
+      const name = await backUp([storage], ...flags, folder.at("data"));
+      const good = Deno.readFileSync(`${storage}/${name}`);
+      for (const [what, damage] of Object.entries(damages)) {
+        Deno.writeFileSync(`${storage}/${name}`, good);
+        damage(`${storage}/${name}`);
+        // Over SSH as well, now and then: that takes longer.
+        const from = count % 7 === 0 ? sshd.destination(storage) : [storage];
+        const target = folder.at(`target${count++}`);
+        const identity = flags[0] === "--recipient" ? ["--identity", key.file] : [];
+        const args = ["restore", "latest", "--from", ...from, ...identity, "--target", target];
+        const { code, lastLine, stderr } = await plasma(args);
+        assertEquals(code, 1, `${name}, ${what}: ${stderr}`);
+        assertStringIncludes(lastLine, name, what);
+        assertStringIncludes(lastLine, "trust none", what);
+      }
+    }
+    assert(count === 21);
+  },
+);
+
+Deno.test("an archive cut short that has no checksum is a failure too", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  folder.write("data/noise", crypto.getRandomValues(new Uint8Array(60_000)));
+  for (const flags of [[], ["--compression", "gzip"], ["--compression", "zstd"]]) {
+    const name = await backUp([storage], ...flags, folder.at("data"));
+    Deno.removeSync(`${storage}/${name}.sha256`);
+    // In the middle of a file, and where only the end of the archive is missing.
+    const { size } = Deno.statSync(`${storage}/${name}`);
+    for (const bytes of [size - 40_000, size - (size % 512) - 20 * 512]) {
+      Deno.truncateSync(`${storage}/${name}`, bytes);
+      await sh("rm", "-rf", folder.at("target"));
+      const args = ["restore", name, "--from", storage, "--target", folder.at("target")];
+      const { code, stderr } = await plasma(args);
+      assertEquals(code, 1, `${name}: ${stderr}`);
+    }
+  }
+});
