@@ -5,17 +5,31 @@
 // @ts-types="../src/types/parse_args.d.ts"
 import { parseArgs } from "@std/cli";
 import { parseSize } from "../src/config/values.ts";
+import { btrfsSend } from "./bench/btrfs_send.ts";
+import { btrfsSnapshot } from "./bench/btrfs_snapshot.ts";
+import { compressedUpload } from "./bench/compressed_upload.ts";
 import type { Benchmark, Figure, Workshop } from "./bench/mod.ts";
+import { restore } from "./bench/restore.ts";
 import { rotation } from "./bench/rotation.ts";
 import { startup } from "./bench/startup.ts";
 import { memory, upload, uploadToMemory } from "./bench/upload.ts";
 
 /** The benchmarks: a new one is a file and a row here. */
-const benchmarks: readonly Benchmark[] = [startup, rotation, upload, uploadToMemory, memory];
+const benchmarks: readonly Benchmark[] = [
+  startup,
+  rotation,
+  upload,
+  uploadToMemory,
+  memory,
+  compressedUpload,
+  restore,
+  btrfsSnapshot,
+  btrfsSend,
+];
 
 const help = `usage: scripts/deno task bench [FLAGS] [NAME...]
 
-${benchmarks.map(({ name, summary }) => `  ${name.padEnd(13)} ${summary}`).join("\n")}
+${benchmarks.map(({ name, summary }) => `  ${name.padEnd(17)} ${summary}`).join("\n")}
 
   --size 2G     bytes that are archived
   --rounds 5    how often each contestant runs; the median counts

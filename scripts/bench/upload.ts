@@ -1,10 +1,10 @@
-import { plasmaProgram } from "../../tests/support/plasma.ts";
 import { Sshd } from "../../tests/support/sshd.ts";
 import { bash, run } from "./command.ts";
 import { type Data, makeData } from "./data.ts";
 import { formatTime, ratioOf, takeTurns } from "./measure.ts";
 import { MemoryWatch } from "./memory.ts";
 import type { Benchmark, Figure, Workshop } from "./mod.ts";
+import { backUp, Storage } from "./storage.ts";
 
 /** The same work in a shell: tar, SHA-256, ssh, and a file that is on the disk at the end. */
 const shellLine = 'tar -cf - "$1" | tee >(openssl dgst -sha256 >"$2.sum") | ' +
@@ -99,24 +99,4 @@ async function measureTime(
     ratio: ratioOf(plasma, shell),
     goal: "1.15",
   });
-}
-
-async function backUp(data: string, storage: Storage, sshd: Sshd, { signal }: Workshop) {
-  const [destination, ...flags] = sshd.destination(storage.folder);
-  await run([plasmaProgram, "backup", "--to", destination, ...flags, data], { signal });
-}
-
-/** A storage folder that begins empty each time. */
-class Storage {
-  readonly folder: string;
-
-  constructor(above: string) {
-    this.folder = `${above}/storage`;
-  }
-
-  async empty(): Promise<void> {
-    await Deno.remove(this.folder, { recursive: true }).catch(() => {});
-    await Deno.mkdir(this.folder);
-    await Deno.writeTextFile(`${this.folder}/plasma-rotate.json`, '{"policy": {"daily": 5}}');
-  }
 }
