@@ -9,7 +9,6 @@ import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
 import { requireTool } from "../system/tools.ts";
 import { makeArchive, type Stored } from "./archive.ts";
-import { ownPaths } from "./own_paths.ts";
 import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
@@ -48,8 +47,9 @@ class Outcome {
   }
 
   get error(): string | undefined {
-    if (this.failure !== undefined) return describeError(this.failure);
-    return this.problems.length === 0 ? undefined : this.problems.join("; ");
+    const failure = this.failure === undefined ? [] : [describeError(this.failure)];
+    const words = [...failure, ...this.problems];
+    return words.length === 0 ? undefined : words.join("; ");
   }
 
   get seconds(): number {
@@ -77,10 +77,13 @@ export async function runBackup(settings: Settings, context: RunContext): Promis
   try {
     await runLocked(settings, context, outcome);
   } catch (error) {
-    outcome.failure = error;
+    outcome.failure = causeOf(error, context);
   }
   return outcome.result();
 }
+
+/** Ctrl-C reaches our children too: that one of them failed says nothing then. */
+const causeOf = (error: unknown, { signal }: RunContext) => signal.aborted ? signal.reason : error;
 
 /** What every run starts; missing ones are found before anything is run. */
 const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
@@ -97,7 +100,7 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
       remedy: "wait for its end",
     });
   }
-  const strategy = await openStrategy({ config, ownPaths: await ownPaths(settings) });
+  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
   await strategy.prepare();
   const filters = await openFilters(config);
   context.prepareStore?.();
@@ -106,7 +109,7 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
   try {
     await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
   } catch (error) {
-    outcome.failure = error;
+    outcome.failure = causeOf(error, context);
   }
   await runFinalHooks(settings, context, outcome);
 }
@@ -194,4 +197,12 @@ function variables({ status, stored, error }: Outcome): Record<string, string> {
     PLASMA_SHA256: stored?.sha256 ?? "",
     PLASMA_ERROR: error ?? "",
   };
+}
+
+/** What the run writes itself must not be archived: it would grow while it is read. */
+function ownPaths({ config, destination }: Settings): string[] {
+  return [
+    ...(config.tempfile === undefined ? [] : [config.tempfile]),
+    ...(destination.kind === "local" ? [destination.folder] : []),
+  ];
 }

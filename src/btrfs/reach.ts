@@ -1,6 +1,7 @@
+import type { Located } from "../system/locate.ts";
+import { isWithin, joinPath, parentOf, relativePath } from "../system/paths.ts";
 import {
   isNetwork,
-  isWithin,
   type Mount,
   mountOf,
   mountsBelow,
@@ -51,12 +52,8 @@ export interface Reach {
   /** Upper ones before those below them. */
   readonly parts: readonly Part[];
   readonly skipped: readonly SkippedMount[];
-}
-
-/** A configured folder, and where it really is: symbolic links above it resolved. */
-export interface Located {
-  readonly folder: string;
-  readonly real: string;
+  /** Where parts would be that are excluded. */
+  readonly excluded: readonly string[];
 }
 
 /**
@@ -98,7 +95,15 @@ export function reachOf(
     parts.push({ target: atTarget(mount.path), origin: originOf(mount.path, mount, filesystems) });
     addNested(mount, mount.path);
   }
-  return { folder, parts: sortByDepth(parts), skipped };
+  return { folder, parts: sortByDepth(parts), skipped, excluded: [] };
+}
+
+/** Take the parts out that lie in excluded folders. */
+export function withoutExcluded(reach: Reach, folders: readonly string[]): Reach {
+  const [first, ...others] = reach.parts;
+  const isExcluded = ({ target }: Part) => folders.some((folder) => isWithin(target, folder));
+  const excluded = others.filter(isExcluded).map(({ target }) => target);
+  return { ...reach, parts: [first!, ...others.filter((part) => !isExcluded(part))], excluded };
 }
 
 function skipReason(mount: Mount, skipsLive: boolean): ReturnType<typeof pseudoReason> {
@@ -186,21 +191,4 @@ export function visiblePaths(
 function sortByDepth(parts: readonly Part[]): Part[] {
   const depth = ({ target }: Part) => target === "/" ? 0 : target.split("/").length;
   return parts.toSorted((a, b) => depth(a) - depth(b));
-}
-
-/** What of a path lies below a folder, without a leading slash; "" for the folder itself. */
-export function relativePath(path: string, folder: string): string {
-  return path === folder ? "" : path.slice(folder === "/" ? 1 : folder.length + 1);
-}
-
-/** A path below a folder. */
-export function joinPath(folder: string, relative: string): string {
-  if (relative === "") return folder;
-  return folder === "/" ? `/${relative}` : `${folder}/${relative}`;
-}
-
-/** The folder that holds a path. */
-export function parentOf(path: string): string {
-  const end = path.lastIndexOf("/");
-  return end <= 0 ? "/" : path.slice(0, end);
 }

@@ -1,6 +1,12 @@
 import { isNotFound, PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "../system/durable.ts";
-import { btrfs, mapConcurrently, snapshotFolder, subvolumeInode } from "./subvolumes.ts";
+import {
+  btrfs,
+  isReadOnly,
+  mapConcurrently,
+  snapshotFolder,
+  subvolumeInode,
+} from "./subvolumes.ts";
 
 /** A read-only snapshot that this run has made. */
 export interface Snapshot {
@@ -44,13 +50,22 @@ async function takeSnapshot(root: string, path: string, onTaken: () => void): Pr
       await btrfs(`snapshot ${root}`, "subvolume", "snapshot", "-r", "--", root, path);
       break;
     } catch (error) {
-      if (attempt === folderTries || inodeOf(folder) !== undefined) throw error;
+      const isFolderGone = inodeOf(folder) === undefined;
+      // A signal may end btrfs when it has just made the snapshot.
+      if (await isFrozen(path)) onTaken();
+      else removeFolderIfEmpty(folder);
+      if (attempt === folderTries || !isFolderGone) throw error;
     }
   }
-  onTaken();
-  if (inodeOf(path) !== subvolumeInode) {
+  if (!await isFrozen(path)) {
     throw new PlasmaError("snapshot", `btrfs made no snapshot at ${path}`, { code: "source" });
   }
+  onTaken();
+}
+
+/** Whether a read-only subvolume is at a path; if that cannot be found out it is taken for one. */
+async function isFrozen(path: string): Promise<boolean> {
+  return inodeOf(path) === subvolumeInode && await isReadOnly(path).catch(() => true);
 }
 
 function prepareFolder(root: string, folder: string): void {
@@ -82,6 +97,8 @@ function inodeOf(path: string): number | undefined {
 export async function deleteSnapshots(snapshots: readonly { path: string }[]): Promise<string[]> {
   const problems = await mapConcurrently(snapshots, async ({ path }) => {
     try {
+      // btrfs would follow a link to a subvolume of somebody else.
+      if (inodeOf(path) !== subvolumeInode) throw new Error(`${path} is not a subvolume any more`);
       await btrfs(`delete the snapshot ${path}`, "subvolume", "delete", "--", path);
       removeFolderIfEmpty(path.slice(0, path.lastIndexOf("/")));
       return [];

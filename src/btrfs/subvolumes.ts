@@ -1,5 +1,5 @@
 import { PlasmaError } from "../errors.ts";
-import { type Output, run } from "../system/process.ts";
+import { describeExit, type Output, run } from "../system/process.ts";
 import { type RunId, runOwner } from "../system/run_id.ts";
 
 /** The folder in the root of a subvolume that holds the snapshots of it. */
@@ -10,6 +10,7 @@ export interface Subvolume {
   readonly id: number;
   /** Its path from the top of the filesystem, without a leading slash; "" is the top itself. */
   readonly path: string;
+  /** Not to be relied on: names in the list of `btrfs` may look like rows of it. */
   readonly readOnly: boolean;
 }
 
@@ -29,9 +30,10 @@ export async function btrfs(what: string, ...args: string[]): Promise<string> {
   return new TextDecoder().decode(output.stdout);
 }
 
-function btrfsError(what: string, { messages }: Output): PlasmaError {
+function btrfsError(what: string, { exit, messages }: Output): PlasmaError {
   const words = messages.lines.map((line) => line.replace(/^ERROR: /, "")).slice(-2).join(" / ");
-  return new PlasmaError("snapshot", `cannot ${what}: ${words}`, { code: "source" });
+  const why = words === "" ? `btrfs ${describeExit(exit)}` : words;
+  return new PlasmaError("snapshot", `cannot ${what}: ${why}`, { code: "source" });
 }
 
 /**
@@ -69,8 +71,22 @@ async function resolveId(id: number, folder: string): Promise<string | undefined
     if (/failed to lookup|error -2\b|No such file/.test(output.messages.tail)) return undefined;
     throw btrfsError(`find subvolume ${id} of ${folder}`, output);
   }
-  const path = new TextDecoder().decode(output.stdout).replace(/\n$/, "");
-  if (!path.includes("\ufffd")) return path;
+  return new TextDecoder().decode(output.stdout).replace(/\n$/, "");
+}
+
+/** Whether the subvolume at a path is read-only. */
+export async function isReadOnly(path: string): Promise<boolean> {
+  const text = await btrfs(`look at ${path}`, "property", "get", "-ts", path, "ro");
+  return text.trim() === "ro=true";
+}
+
+/**
+ * Make sure that the path of a subvolume can be used.
+ *
+ * @throws {PlasmaError} if it is not UTF-8
+ */
+export function requireUtf8({ id, path }: Subvolume): void {
+  if (!path.includes("\ufffd")) return;
   throw new PlasmaError("snapshot", `the path of subvolume ${id} is not valid UTF-8: ${path}`, {
     code: "source",
     remedy: "rename it",

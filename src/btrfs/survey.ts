@@ -1,19 +1,27 @@
 import { PlasmaError } from "../errors.ts";
-import { isWithin, type Mount, mountOf, mountsBelow, readMounts } from "../system/mounts.ts";
+import { type Mount, mountOf, mountsBelow, readMounts } from "../system/mounts.ts";
+import { locate, type Located } from "../system/locate.ts";
 import { run } from "../system/process.ts";
 import { requireTool } from "../system/tools.ts";
 import {
   type Filesystem,
   type Frozen,
-  joinPath,
-  type Located,
-  parentOf,
   type Reach,
   reachOf,
   visiblePaths,
+  withoutExcluded,
 } from "./reach.ts";
-import { listSubvolumes, type OwnSnapshot, ownSnapshot, type Subvolume } from "./subvolumes.ts";
+import {
+  isReadOnly,
+  listSubvolumes,
+  mapConcurrently,
+  type OwnSnapshot,
+  ownSnapshot,
+  requireUtf8,
+  type Subvolume,
+} from "./subvolumes.ts";
 import { namespaceFlags } from "./view.ts";
+import { isWithin } from "../system/paths.ts";
 
 /** A subvolume that is to be frozen, and where its root can be reached. */
 export interface Root {
@@ -32,27 +40,39 @@ export interface FoundSnapshot extends OwnSnapshot {
 export interface Findings {
   readonly reaches: readonly Reach[];
   readonly roots: readonly Root[];
+  readonly located: readonly Located[];
+  readonly mounts: readonly Mount[];
   /** Snapshots in these filesystems that some run of plasma has made. */
   readonly oldSnapshots: readonly FoundSnapshot[];
+}
+
+export interface SurveyOptions {
+  /** Whether what is mounted below a folder and is not on btrfs is left out. */
+  readonly skipsLive: boolean;
+  /** Folders that are not archived, with all below them. */
+  readonly excluded: readonly string[];
 }
 
 /**
  * Find out what folders are made of: the subvolumes, and the snapshots of plasma that lie about.
  *
- * @param skipsLive whether what is mounted below and is not on btrfs is left out
  * @throws {PlasmaError} if none of it is on btrfs
  */
 export async function surveyBtrfs(
   folders: readonly string[],
-  skipsLive: boolean,
+  { skipsLive, excluded }: SurveyOptions,
 ): Promise<Findings> {
   const mounts = await readMounts();
   const located = await Promise.all(folders.map(locate));
   const filesystems = await readFilesystems(located, mounts);
-  const reaches = located.map((folder) => reachOf(folder, mounts, filesystems, skipsLive));
+  const reaches = located.map((folder) =>
+    withoutExcluded(reachOf(folder, mounts, filesystems, skipsLive), excluded)
+  );
   const findings: Findings = {
     reaches,
-    roots: rootsOf(reaches, located, mounts),
+    roots: await mapConcurrently(rootsOf(reaches, located, mounts), confirmReadOnly),
+    located,
+    mounts,
     oldSnapshots: findOldSnapshots(filesystems, mounts),
   };
   requireBtrfs(findings);
@@ -83,13 +103,6 @@ export async function requireNamespace(): Promise<void> {
   throw new PlasmaError("snapshot", `cannot make a private mount namespace: ${messages.tail}`, {
     remedy: "in a container grant CAP_SYS_ADMIN, or use the strategy tar outside of it",
   });
-}
-
-/** Where a folder really is: links above it resolved, but not the folder itself. */
-async function locate(folder: string): Promise<Located> {
-  if (folder === "/") return { folder, real: folder };
-  const parent = await Deno.realPath(parentOf(folder));
-  return { folder, real: joinPath(parent, folder.slice(folder.lastIndexOf("/") + 1)) };
 }
 
 /** The btrfs filesystems within reach of the folders. */
@@ -133,6 +146,7 @@ function rootsOf(
   for (const { origin } of reaches.flatMap(({ parts }) => parts)) {
     if (origin.kind === "live" || roots.has(keyOf(origin))) continue;
     const { device, subvolume } = origin;
+    requireUtf8(subvolume);
     const paths = visiblePaths(device, subvolume, mounts, !subvolume.readOnly);
     const path = paths.find(isNear) ?? paths[0];
     if (path === undefined) {
@@ -145,6 +159,19 @@ function rootsOf(
     roots.set(keyOf(origin), { device, subvolume, path });
   }
   return [...roots.values()];
+}
+
+/** What is said to be read-only is not snapshotted: then it must really be so. */
+async function confirmReadOnly(root: Root): Promise<Root> {
+  if (!root.subvolume.readOnly) return root;
+  const readOnly = await isReadOnly(root.path);
+  return { ...root, subvolume: { ...root.subvolume, readOnly } };
+}
+
+/** True if both times the same subvolumes were found, at the same paths. */
+export function sameRoots(a: Findings, b: Findings): boolean {
+  const names = ({ roots }: Findings) => roots.map((root) => `${keyOf(root)} ${root.path}`).sort();
+  return names(a).join("\0") === names(b).join("\0");
 }
 
 /** Identifies a subvolume on this machine. */
@@ -169,7 +196,7 @@ function requireBtrfs({ roots, reaches }: Findings): void {
   if (roots.length > 0) return;
   throw new PlasmaError(
     "snapshot",
-    `neither ${reaches.map(({ folder }) => folder).join(" nor ")} is on btrfs`,
+    `nothing of ${reaches.map(({ folder }) => folder).join(", ")} is on btrfs`,
     { code: "source", remedy: "use the strategy tar" },
   );
 }

@@ -2,7 +2,7 @@ import type { Command } from "../system/process.ts";
 
 /** Something that is shown at a place of the view. */
 export interface Binding {
-  /** A path of the system. */
+  /** A path of the system; "" for an empty folder, in which others are shown. */
   readonly source: string;
   /** Where it is to be seen; absolute, within the view. */
   readonly target: string;
@@ -25,12 +25,16 @@ mount -n -t tmpfs -o mode=0700 plasma "$view" || fail "no tmpfs on $view"
 while [ "$1" != -- ]; do
   source=$1 target=$view$2
   shift 2
-  if [ -d "$source" ]; then
+  if [ -z "$source" ]; then
+    [ -d "$target" ] || mkdir -p "$target" || fail "$target is missing in what holds it"
+    mount -n -t tmpfs -o mode=0755 plasma "$target" || fail "no tmpfs on $target"
+    continue
+  elif [ -d "$source" ]; then
     [ -d "$target" ] || mkdir -p "$target" || fail "$target is missing in what holds it"
   elif [ ! -e "$target" ]; then
     mkdir -p "\${target%/*}" && : >"$target" || fail "$target is missing in what holds it"
   fi
-  mount -n --bind "$source" "$target" || fail "$source cannot be seen at $target"
+  mount -n -o bind,ro "$source" "$target" || fail "$source cannot be seen at $target"
 done
 shift
 exec "$@"

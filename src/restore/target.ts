@@ -1,6 +1,6 @@
 import { PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import { isNotFound } from "../errors.ts";
-import { isWithin } from "../system/mounts.ts";
+import { isWithin } from "../system/paths.ts";
 
 /**
  * Make sure that a folder can take a restore, and create it if it does not exist.

@@ -1,7 +1,7 @@
 import type { Reach } from "../btrfs/reach.ts";
 import { keyOf, type Root } from "../btrfs/survey.ts";
-import { isWithin } from "../system/mounts.ts";
 import type { FolderCoverage, Place } from "./mod.ts";
+import { isWithin } from "../system/paths.ts";
 
 /** As FolderCoverage; tells of what is skipped whether it is missed. */
 export interface BtrfsCoverage extends FolderCoverage {
@@ -14,7 +14,7 @@ export interface BtrfsCoverage extends FolderCoverage {
  * @param skipsLive whether a folder that itself is not on btrfs is left out
  */
 export function coverageOf(
-  { folder, parts, skipped }: Reach,
+  { folder, parts, skipped, excluded }: Reach,
   roots: readonly Root[],
   skipsLive: boolean,
 ): BtrfsCoverage {
@@ -40,6 +40,7 @@ export function coverageOf(
     live: skipsLive ? [] : live,
     skipped: [
       ...skipped.map(({ path, reason, isMissed }) => ({ path, reason, isMissed })),
+      ...excluded.map((path) => ({ path, reason: "excluded", isMissed: false })),
       ...(skipsLive
         ? live.map(({ path, reason }) => ({
           path,

@@ -1,4 +1,5 @@
-import { deleteSnapshots, type Snapshot, takeSnapshots } from "../btrfs/snapshots.ts";
+import { freeze } from "../btrfs/freeze.ts";
+import { deleteSnapshots, type Snapshot } from "../btrfs/snapshots.ts";
 import {
   identityOf,
   mapConcurrently,
@@ -43,9 +44,10 @@ export class BtrfsSendStrategy implements Strategy {
 
   async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
-    const findings = await surveyBtrfs(this.#folders, true);
+    const look = () => surveyBtrfs(this.#folders, { skipsLive: true, excluded: [] });
+    const findings = await look();
     const coverage = this.#coverage(findings, notices);
-    return { coverage, open: (marks) => openSource(findings, marks) };
+    return { coverage, open: (marks) => openSource(findings, marks, look) };
   }
 
   #coverage({ reaches, roots }: Findings, notices: readonly string[]): Coverage {
@@ -93,9 +95,12 @@ interface Taken {
   readonly path: string;
 }
 
-async function openSource(findings: Findings, { id }: RunMarks): Promise<SubvolumeSource> {
-  const writable = findings.roots.filter(({ subvolume }) => !subvolume.readOnly);
-  const snapshots = await takeSnapshots(writable.map(({ path }) => path), `${id}${sentSuffix}`);
+async function openSource(
+  found: Findings,
+  { id }: RunMarks,
+  look: () => Promise<Findings>,
+): Promise<SubvolumeSource> {
+  const { findings, snapshots } = await freeze(found, `${id}${sentSuffix}`, look);
   const kept = findings.oldSnapshots.filter((snapshot) =>
     snapshot.isKept && isSameOwner(snapshot.run, id)
   );

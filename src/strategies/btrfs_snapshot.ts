@@ -1,6 +1,7 @@
-import { joinPath, type Reach } from "../btrfs/reach.ts";
-import { deleteSnapshots, type Snapshot, takeSnapshots } from "../btrfs/snapshots.ts";
-import { snapshotFolder } from "../btrfs/subvolumes.ts";
+import type { Part, Reach } from "../btrfs/reach.ts";
+import { freeze } from "../btrfs/freeze.ts";
+import { deleteSnapshots, type Snapshot } from "../btrfs/snapshots.ts";
+import { isReadOnly, snapshotFolder } from "../btrfs/subvolumes.ts";
 import {
   type Findings,
   keyOf,
@@ -10,14 +11,16 @@ import {
   surveyBtrfs,
 } from "../btrfs/survey.ts";
 import { type Binding, viewFailed, withView } from "../btrfs/view.ts";
+import { tidyPath } from "../config/values.ts";
 import { PlasmaError } from "../errors.ts";
-import { isWithin } from "../system/mounts.ts";
+import { seenThrough } from "../system/locate.ts";
 import { isAlive } from "../system/runtime_folder.ts";
 import { runOwner } from "../system/run_id.ts";
 import { coverageOf } from "./btrfs_coverage.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
+import { isWithin, joinPath } from "../system/paths.ts";
 
 /**
  * Archives the folders from read-only snapshots of all subvolumes in reach: the state of one instant,
@@ -45,9 +48,14 @@ export class BtrfsSnapshotStrategy implements Strategy {
 
   async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
-    const findings = await surveyBtrfs(this.#folders, this.#skipsLive);
+    const findings = await this.#look();
     const coverage = this.#coverage(findings, notices);
-    return { coverage, open: (marks) => this.#open(findings, coverage, marks) };
+    return { coverage, open: (marks) => this.#open(findings, marks) };
+  }
+
+  #look(): Promise<Findings> {
+    const excluded = excludedFolders(this.#context.config.exclude);
+    return surveyBtrfs(this.#folders, { skipsLive: this.#skipsLive, excluded });
   }
 
   #coverage({ reaches, roots }: Findings, notices: readonly string[]): Coverage {
@@ -68,26 +76,26 @@ export class BtrfsSnapshotStrategy implements Strategy {
     return { folders, notices, warnings };
   }
 
-  async #open(
-    findings: Findings,
-    coverage: Coverage,
-    { id, folder }: RunMarks,
-  ): Promise<StreamSource> {
+  async #open(found: Findings, { id, folder }: RunMarks): Promise<StreamSource> {
     const { config, ownPaths } = this.#context;
     const view = `${folder}/view`;
     Deno.mkdirSync(view, { mode: 0o700 });
-    const problems = await removeDeadSnapshots(findings, id);
-    const frozen = findings.roots.filter(({ subvolume }) => !subvolume.readOnly);
-    const snapshots = await takeSnapshots(frozen.map(({ path }) => path), id);
-    const folders = this.#skipsLive
-      ? coverage.folders.filter(({ snapshots }) => snapshots.length > 0).map(({ folder }) => folder)
-      : this.#folders;
+    const problems = await removeDeadSnapshots(found, id);
+    const { findings, snapshots } = await freeze(found, id, () => this.#look());
+    const coverage = this.#coverage(findings, []);
+    const folders = coverage.folders.map(({ folder, snapshots }, index) => ({
+      path: folder,
+      root: `${view}/${index}`,
+      isEmpty: this.#skipsLive && snapshots.length === 0,
+    }));
     const command = tarCommand({
-      root: view,
-      folders,
+      folders: folders.filter(({ isEmpty }) => !isEmpty),
       exclude: config.exclude,
       excludeCaches: config.excludeCaches,
-      omit: [...ownPaths, ...ownFolders(findings.reaches)],
+      omit: [
+        ...await seenThrough(findings.located, ownPaths, findings.mounts),
+        ...ownFolders(findings.reaches),
+      ],
       empty: [],
     });
     const live = coverage.folders.flatMap(({ live }) => live.map(({ path }) => path));
@@ -101,7 +109,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
         if (exit.code === viewFailed) {
           throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });
         }
-        return judgeTar(exit, messages, (path) => live.some((place) => isWithin(path, place)));
+        return judgeTar(exit, messages, (words) => live.some((place) => isAbout(words, place)));
       },
       async close() {
         if (!open) return [];
@@ -112,24 +120,52 @@ export class BtrfsSnapshotStrategy implements Strategy {
   }
 }
 
-/** What tar is to see, upper places before those below them. */
+/** The patterns that stand for one folder with all that is in it. */
+const excludedFolders = (patterns: readonly string[]) =>
+  patterns.filter((pattern) => pattern.startsWith("/") && !/[*?[\\]/.test(pattern)).map(tidyPath);
+
+/** Whether words of tar are about a path or something below it. */
+const isAbout = (words: string, path: string) =>
+  isWithin(words, path) || words.startsWith(`${path}: `);
+
+/**
+ * What tar is to see, upper places before those below them. Each folder has a tree of its own, by its
+ * number: in that of another folder a part of its path may be a link.
+ */
 function bindings(
   { reaches, roots }: Findings,
   snapshots: readonly Snapshot[],
   withLive: boolean,
 ): Binding[] {
   const taken = new Map(snapshots.map(({ source, path }) => [source, path]));
+  const source = (origin: Part["origin"]) =>
+    origin.kind === "frozen" || withLive ? sourceOf(origin, roots, taken) : "";
+  return reaches.flatMap(({ parts }, index) =>
+    bindingsOf(parts, source)
+      .map(({ source, target }) => ({ source, target: joinPath(`/${index}`, target.slice(1)) }))
+  );
+}
+
+function bindingsOf(
+  parts: readonly Part[],
+  sourceOf: (origin: Part["origin"]) => string,
+): Binding[] {
   const found = new Map<string, Binding>();
-  for (const { target, origin } of reaches.flatMap(({ parts }) => parts)) {
-    if (found.has(target) || (origin.kind === "live" && !withLive)) continue;
-    found.set(target, { target, source: sourceOf(origin, roots, taken) });
+  for (const { target, origin } of parts) {
+    if (!found.has(target)) found.set(target, { target, source: sourceOf(origin) });
   }
-  const depth = ({ target }: Binding) => target === "/" ? 0 : target.split("/").length;
-  return [...found.values()].sort((a, b) => depth(a) - depth(b));
+  // What is skipped is nothing but a place for what is shown below it, if something is.
+  for (const [target, { source }] of found) {
+    const isPlace = [...found.values()].some((other) =>
+      other.source !== "" && other.target !== target && isWithin(other.target, target)
+    );
+    if (source === "" && !isPlace) found.delete(target);
+  }
+  return [...found.values()];
 }
 
 function sourceOf(
-  origin: Reach["parts"][number]["origin"],
+  origin: Part["origin"],
   roots: readonly Root[],
   taken: ReadonlyMap<string, string>,
 ): string {
@@ -151,7 +187,8 @@ function ownFolders(reaches: readonly Reach[]): string[] {
 async function removeDeadSnapshots({ oldSnapshots }: Findings, id: string): Promise<string[]> {
   const dead = [];
   for (const snapshot of oldSnapshots) {
-    if (!snapshot.isKept && !await isAlive(snapshot.run, runOwner(id)!)) dead.push(snapshot);
+    if (snapshot.isKept || !await isReadOnly(snapshot.path)) continue;
+    if (!await isAlive(snapshot.run, runOwner(id)!)) dead.push(snapshot);
   }
   return await deleteSnapshots(dead);
 }

@@ -1,5 +1,5 @@
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
-import { isWithin } from "../system/mounts.ts";
+import { isWithin } from "../system/paths.ts";
 
 /** The configured folders without doubles, and without those that lie in another one of them. */
 export function distinctFolders(folders: readonly string[]): string[] {

@@ -1,3 +1,4 @@
+import { locate, seenThrough } from "../system/locate.ts";
 import { mountOf, mountsBelow, pseudoReason, readMounts, splitMounts } from "../system/mounts.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type { Coverage, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
@@ -35,17 +36,18 @@ export class TarStrategy implements Strategy {
       };
     });
     const coverage = { folders, notices, warnings: [] };
-    return { coverage, open: () => Promise.resolve(this.#source(coverage)) };
+    const located = await Promise.all(this.#folders.map(locate));
+    const omit = await seenThrough(located, this.#context.ownPaths, mounts);
+    return { coverage, open: () => Promise.resolve(this.#source(coverage, omit)) };
   }
 
-  #source(coverage: Coverage): StreamSource {
-    const { config, ownPaths } = this.#context;
+  #source(coverage: Coverage, omit: readonly string[]): StreamSource {
+    const { config } = this.#context;
     const command = tarCommand({
-      root: "/",
-      folders: this.#folders,
+      folders: this.#folders.map((path) => ({ root: "/", path })),
       exclude: config.exclude,
       excludeCaches: config.excludeCaches,
-      omit: ownPaths,
+      omit,
       empty: coverage.folders.flatMap(({ skipped }) => skipped.map(({ path }) => path)),
     });
     return {

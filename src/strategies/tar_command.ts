@@ -2,12 +2,18 @@ import { PlasmaError, UsageError } from "../errors.ts";
 import { type Command, describeExit, type Exit, run } from "../system/process.ts";
 import { tarComplaints } from "../system/tar_messages.ts";
 
+/** A folder that is to be archived. */
+export interface TarFolder {
+  /** Where it is found: "/" for the live system, or a tree of snapshots. */
+  readonly root: string;
+  /** The absolute path as it is seen in the archive. */
+  readonly path: string;
+}
+
 /** What tar(1) is to archive. */
 export interface TarJob {
-  /** Where the folders are found: "/" for the live system, or a tree of snapshots. */
-  readonly root: string;
-  /** Absolute paths as they are seen in the archive, none within another. */
-  readonly folders: readonly string[];
+  /** None within another. */
+  readonly folders: readonly TarFolder[];
   /** Patterns as `tar --exclude` takes them; a leading slash stands for the root. */
   readonly exclude: readonly string[];
   readonly excludeCaches: boolean;
@@ -43,14 +49,13 @@ export const tarFlags: readonly string[] = [
  */
 export function tarCommand(job: TarJob): Command {
   // The root itself is ".", and then all names begin with "./" until they are stored.
-  const whole = job.folders.includes("/");
+  const whole = job.folders.some(({ path }) => path === "/");
   const prefix = whole ? "./" : "";
   const name = (path: string) => prefix + path.replace(/^\/+/, "");
   return {
     program: "tar",
     args: [
       ...tarFlags,
-      `--directory=${job.root}`,
       ...(job.excludeCaches ? ["--exclude-caches"] : []),
       "--anchored",
       "--no-wildcards",
@@ -62,8 +67,10 @@ export function tarCommand(job: TarJob): Command {
       ...job.exclude.filter((pattern) => !isFromRoot(pattern))
         .map((pattern) => `--exclude=${tidy(pattern)}`),
       ...(whole ? ["--transform=flags=rh;s,^\\./\\(.\\),\\1,"] : []),
-      "--",
-      ...(whole ? ["."] : job.folders.map(name)),
+      ...job.folders.flatMap(({ root, path }) => [
+        `--directory=${root}`,
+        `--add-file=${whole ? "." : name(path)}`,
+      ]),
     ],
   };
 }
@@ -75,6 +82,19 @@ const tidy = (pattern: string) => pattern.length > 1 ? pattern.replace(/\/+$/, "
 
 function escapePattern(path: string): string {
   return path.replaceAll(/[\\*?[\]]/g, "\\$&");
+}
+
+const controls: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11 };
+
+/** Take back the quoting of names in tar's messages: "\\n", "\\303\\244", "\\\\". */
+function unquote(text: string): string {
+  const bytes = text.split(/(\\(?:[0-7]{3}|.))/s).flatMap((part) => {
+    if (!part.startsWith("\\")) return [...new TextEncoder().encode(part)];
+    const code = part.slice(1);
+    if (code.length === 3) return [parseInt(code, 8)];
+    return [controls[code] ?? code.charCodeAt(0)];
+  });
+  return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
 const totals = /^Total bytes written: (\d+)/;
@@ -98,18 +118,19 @@ function sortWords(messages: readonly string[]): TarWords {
 /**
  * Judge how tar ended.
  *
- * @param mayChange whether a file that tar complains of may have changed while it was read; then
- * status 1 ("some files differ") gives warnings, and else it is a failure
+ * @param mayChange whether what tar complains of, "/path: complaint", may have changed while it was
+ * read; then status 1 ("some files differ") gives warnings, and else it is a failure
  * @throws {PlasmaError} if the archive is not complete
  */
 export function judgeTar(
   exit: Exit,
   messages: readonly string[],
-  mayChange: (path: string) => boolean,
+  mayChange: (words: string) => boolean,
 ): string[] {
   const { totalBytes, complaints } = sortWords(messages);
   const isTolerable = exit.code === 0 ||
-    (exit.code === 1 && complaints.every((line) => mayChange(`/${line.replace(/^\.?\/+/, "")}`)));
+    (exit.code === 1 &&
+      complaints.every((line) => mayChange(`/${unquote(line).replace(/^\.?\/+/, "")}`)));
   if (isTolerable && totalBytes !== undefined) {
     return exit.code === 0 ? [] : [...complaints];
   }

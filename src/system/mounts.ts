@@ -1,4 +1,5 @@
 import { PlasmaError } from "../errors.ts";
+import { isWithin, joinPath, relativePath } from "./paths.ts";
 import { run } from "./process.ts";
 
 /** One mounted filesystem, a line of /proc/self/mountinfo; see proc_pid_mountinfo(5). */
@@ -83,11 +84,6 @@ export function visibleMounts(mounts: readonly Mount[]): Mount[] {
   return mounts.filter((mount) => !isStackedOn(mount) && !isCovered(mount));
 }
 
-/** True if a path is a folder or lies below it. */
-export function isWithin(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(folder === "/" ? "/" : `${folder}/`);
-}
-
 /** The mount that a path lies on: the deepest one. */
 export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
   return mounts.filter((mount) => isWithin(path, mount.path))
@@ -95,6 +91,18 @@ export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefin
       (best, mount) => best === undefined || mount.path.length >= best.path.length ? mount : best,
       undefined,
     );
+}
+
+/** All paths at which the same file can be reached: other mounts may show it too. */
+export function aliasesOf(path: string, mounts: readonly Mount[]): string[] {
+  const holder = mountOf(path, mounts);
+  if (holder === undefined) return [path];
+  const inside = joinPath(holder.root, relativePath(path, holder.path));
+  return mounts.flatMap((mount) => {
+    if (mount.device !== holder.device || !isWithin(inside, mount.root)) return [];
+    const alias = joinPath(mount.path, relativePath(inside, mount.root));
+    return mountOf(alias, mounts) === mount ? [alias] : [];
+  });
 }
 
 /** The mounts below a folder, the folder itself excepted. */

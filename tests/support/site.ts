@@ -36,6 +36,9 @@ export interface Coverage {
   readonly warnings: readonly string[];
 }
 
+/** A run that hangs is killed after so many milliseconds, and the test fails. */
+const longestRun = 60_000;
+
 /**
  * A folder with a btrfs at `btrfs`, a storage folder outside of it, and what else a test mounts and
  * starts; all of it goes with its scope. Names are relative to the folder.
@@ -150,6 +153,8 @@ export class Site implements AsyncDisposable {
       environment: { ...this.environment, ...options.environment },
     });
     this.#runs.push(run);
+    const timer = setTimeout(() => killIfRunning(() => run.child.kill("SIGKILL")), longestRun);
+    run.output.finally(() => clearTimeout(timer));
     return run;
   }
 

@@ -1,15 +1,9 @@
 import { assertEquals } from "@std/assert";
-import {
-  joinPath,
-  type Located,
-  parentOf,
-  type Reach,
-  reachOf,
-  relativePath,
-  visiblePaths,
-} from "../../../src/btrfs/reach.ts";
+import type { Located } from "../../../src/system/locate.ts";
+import { type Reach, reachOf, visiblePaths } from "../../../src/btrfs/reach.ts";
 import type { Subvolume } from "../../../src/btrfs/subvolumes.ts";
 import type { Mount } from "../../../src/system/mounts.ts";
+import { joinPath, parentOf, relativePath } from "../../../src/system/paths.ts";
 
 /** A mount as `PATH TYPE DEVICE ROOT [ro]`, for example `/home btrfs 0:30 /@home`. */
 function mountOf(line: string, index: number): Mount {

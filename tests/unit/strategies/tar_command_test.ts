@@ -23,10 +23,12 @@ class Tree implements Disposable {
   }
 
   /** The members of the archive, folders left out, sorted. */
-  async members(job: Partial<TarJob>): Promise<string[]> {
+  async members(
+    { folders = ["/"], ...job }: Partial<Omit<TarJob, "folders">> & { folders?: string[] },
+  ): Promise<string[]> {
+    const root = this.folder.at("root");
     const { exit, stdout, messages } = await run(tarCommand({
-      root: this.folder.at("root"),
-      folders: ["/"],
+      folders: folders.map((path) => ({ root, path })),
       exclude: [],
       excludeCaches: false,
       omit: [],

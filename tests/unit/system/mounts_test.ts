@@ -2,7 +2,6 @@ import { assertEquals } from "@std/assert";
 import {
   isNetwork,
   isPseudo,
-  isWithin,
   type Mount,
   mountOf,
   mountsBelow,
@@ -10,6 +9,7 @@ import {
   readMounts,
   visibleMounts,
 } from "../../../src/system/mounts.ts";
+import { isWithin } from "../../../src/system/paths.ts";
 
 /** Mounts as `id parent path`, the rest of each line made up. */
 function mountsOf(...lines: string[]): Mount[] {
