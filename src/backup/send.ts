@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { canSendCompressedData, sendStage } from "../btrfs/send.ts";
 import { PlasmaError } from "../errors.ts";
-import { emptySha256 } from "../stores/incoming_subvolumes.ts";
 import { filteredKind } from "../filters/mod.ts";
-import { subvolumeName, type SubvolumeRecord } from "../stores/manifest.ts";
+import { emptySha256, subvolumeName, type SubvolumeRecord } from "../stores/manifest.ts";
 import type { Claim, ReceiveOrder, StoredState } from "../stores/mod.ts";
 import type { SentSnapshot, SentSubvolume, SubvolumeSource } from "../strategies/mod.ts";
 import { Producer } from "../system/pipeline.ts";

@@ -28,11 +28,10 @@ archive is printed to standard output.
   --json         print the result as JSON: archive, bytes, seconds, sha256, warnings, deleted
 
 With --to also, as in the config:
-  --strategy ${
-  strategyNames.join("|")
-} (default: tar), --exclude PATTERN (several), --exclude-caches,
-  --tempfile FILE, --bandwidth-limit 20M, --retries N, --retry-delay 1m,
-  --identity-file FILE, --known-hosts-file FILE, --ssh-command PROGRAM`;
+  --strategy NAME (${strategyNames.join(", ")}; default: tar),
+  --exclude PATTERN (several), --exclude-caches, --compression zstd[:LEVEL]|gzip|xz,
+  --recipient age1... (several), --tempfile FILE, --bandwidth-limit 20M, --retries N,
+  --retry-delay 1m, --identity-file FILE, --known-hosts-file FILE, --ssh-command PROGRAM`;
 
 /** Flags of `--to` that stand for a key of the config. */
 const configFlags: Readonly<Record<string, string>> = {

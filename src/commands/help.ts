@@ -36,7 +36,8 @@ Exit status:
   3      stored, but something else went wrong (rotation, clean-up, a hook,
          or files changed while they were read)
   4      another run holds the lock
-  128+n  ended by signal n`;
+  128+n  ended by signal n
+"plasma status" has those of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 unknown.`;
 }
 
 export async function run(args: readonly string[]): Promise<ExitStatus> {

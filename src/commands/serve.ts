@@ -13,8 +13,8 @@ import { BrokenOff, readRequest, serveRequest } from "../stores/server.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS]
 
-Answer one request of an agent: a line of JSON on standard input, for "store" followed by
-the archive. sshd runs it on the storage host; it needs no arguments there.
+Answer one request of an agent: a line of JSON on standard input, for "store" and "receive"
+followed by the data. sshd runs it on the storage host; it needs no arguments there.
 
   --root FOLDER   confine all requests to this folder
   --allow VERBS   comma-separated verbs (${verbs.join(", ")})

@@ -83,9 +83,10 @@ async function verifyOne(
   const deep = line.has("deep");
   const identity = line.value("identity");
   log.detail(`verifying ${name}`);
-  const verdict = deep && identity !== undefined && isEncrypted(name)
-    ? await readThroughHere(store, name, bytes, identity)
-    : await store.verify(name, { deep });
+  let verdict = await store.verify(name, { deep });
+  if (verdict.state === "ok" && deep && identity !== undefined && isEncrypted(name)) {
+    verdict = await readThroughHere(store, name, bytes, identity);
+  }
   const seconds = (performance.now() - start) / 1000;
   log.detail(`${formatBytes(verdict.bytes)} in ${formatSeconds(seconds)}`);
   return verdict;

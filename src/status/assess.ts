@@ -104,6 +104,8 @@ function ageOf({ time }: ListedArchive, now: Temporal.ZonedDateTime): number {
 
 function ratioToBefore(archives: readonly ListedArchive[]): number | null {
   const newest = archives.at(-1);
+  // The size of increments tells how much has changed, and not how much there is.
+  if (newest?.kind === "btrfs") return null;
   const before = archives.slice(0, -1).findLast(({ kind }) => kind === newest?.kind);
   if (newest === undefined || before === undefined || before.bytes === 0) return null;
   return newest.bytes / before.bytes;

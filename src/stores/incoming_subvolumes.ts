@@ -11,7 +11,7 @@ import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import type { StorageFolder } from "./folder.ts";
 import { incomingFiles, removeDeadUploads } from "./incoming.ts";
-import type { SubvolumeRecord } from "./manifest.ts";
+import { emptySha256, type SubvolumeRecord } from "./manifest.ts";
 import type { ReceiveOrder, Upload } from "./mod.ts";
 
 /**
@@ -147,9 +147,6 @@ export async function copyStored(
     fs.closeSync(lock);
   }
 }
-
-/** The SHA-256 of nothing (FIPS 180-4). */
-export const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /** The folder of an upload, which is locked by its `.part` file as others are. */
 async function openIncoming(

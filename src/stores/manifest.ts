@@ -41,6 +41,9 @@ const schema = v.object({
 export type SubvolumeRecord = v.InferOutput<typeof subvolume>;
 export type Manifest = v.InferOutput<typeof schema>;
 
+/** The SHA-256 of nothing (FIPS 180-4). */
+export const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 export function formatManifest(manifest: Manifest): string {
   return JSON.stringify(manifest, null, 2) + "\n";
 }

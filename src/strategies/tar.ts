@@ -4,6 +4,9 @@ import { checkFolders, distinctFolders } from "./folders.ts";
 import type { Coverage, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
 
+/** Snapshots that the strategies for btrfs keep, or a killed run of them has left, see run_id.ts. */
+const ownSnapshots = `.plasma/${"[0-9]".repeat(8)}T${"[0-9]".repeat(6)}Z-*-*-*`;
+
 /** Archives the folders as they are, while they may change. */
 export class TarStrategy implements Strategy {
   readonly archives = "stream";
@@ -45,7 +48,7 @@ export class TarStrategy implements Strategy {
     const { config } = this.#context;
     const command = tarCommand({
       folders: this.#folders.map((path) => ({ root: "/", path })),
-      exclude: config.exclude,
+      exclude: [...config.exclude, ownSnapshots],
       excludeCaches: config.excludeCaches,
       omit,
       empty: coverage.folders.flatMap(({ skipped }) => skipped.map(({ path }) => path)),

@@ -146,33 +146,21 @@ async function hasLeftover(pipe: NamedPipe, exited: Promise<Exit>): Promise<bool
   }
 }
 
-/** Programs whose output is read at `path`. */
-export class Producer implements AsyncDisposable {
-  private constructor(readonly programs: Programs, readonly pipe: NamedPipe) {}
+/** Programs, and the pipe at one end of them that we use ourselves. */
+class PipedPrograms implements AsyncDisposable {
+  protected constructor(readonly programs: Programs, readonly pipe: NamedPipe) {}
 
-  /** @param folder a private folder for the pipes */
-  static async start(stages: readonly Stage[], folder: string): Promise<Producer> {
-    const [pipe] = await NamedPipe.make(folder, ["output"]);
-    try {
-      using end = pipe!.open("w");
-      const programs = await Programs.start(stages, folder, { stdin: "ignore", stdout: end.file });
-      return new Producer(programs, pipe!);
-    } catch (error) {
-      pipe![Symbol.dispose]();
-      throw error;
-    }
-  }
-
+  /** Where the pipe is to be opened. */
   get path(): string {
     return this.pipe.path;
   }
 
-  /** The reader has opened the output. */
+  /** The pipe has been opened at `path`. */
   onOpen(): void {
     this.pipe.release();
   }
 
-  /** All output has been read: see {@link Programs.finish}. */
+  /** All has been read or written: see {@link Programs.finish}. */
   finish(): Promise<string[]> {
     return this.programs.finish();
   }
@@ -187,10 +175,24 @@ export class Producer implements AsyncDisposable {
   }
 }
 
-/** Programs whose input is written at `path`. */
-export class Consumer implements AsyncDisposable {
-  private constructor(readonly programs: Programs, readonly pipe: NamedPipe) {}
+/** Programs whose output is read at `path`. */
+export class Producer extends PipedPrograms {
+  /** @param folder a private folder for the pipes */
+  static async start(stages: readonly Stage[], folder: string): Promise<Producer> {
+    const [pipe] = await NamedPipe.make(folder, ["output"]);
+    try {
+      using end = pipe!.open("w");
+      const programs = await Programs.start(stages, folder, { stdin: "ignore", stdout: end.file });
+      return new Producer(programs, pipe!);
+    } catch (error) {
+      pipe![Symbol.dispose]();
+      throw error;
+    }
+  }
+}
 
+/** Programs whose input is written at `path`. */
+export class Consumer extends PipedPrograms {
   /**
    * @param folder a private folder for the pipes
    * @param stdout where the output of the last program goes; 1 is our own standard output
@@ -209,28 +211,5 @@ export class Consumer implements AsyncDisposable {
       pipe![Symbol.dispose]();
       throw error;
     }
-  }
-
-  get path(): string {
-    return this.pipe.path;
-  }
-
-  /** The writer has opened the input. */
-  onOpen(): void {
-    this.pipe.release();
-  }
-
-  /** All input has been written: see {@link Programs.finish}. */
-  finish(): Promise<string[]> {
-    return this.programs.finish();
-  }
-
-  kill(): void {
-    this.programs.kill();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.pipe[Symbol.dispose]();
-    await this.programs[Symbol.asyncDispose]();
   }
 }

@@ -47,6 +47,7 @@ export class Site implements AsyncDisposable {
   readonly #folder = new TemporaryFolder();
   readonly #runs: ReturnType<typeof startPlasma>[] = [];
   readonly #tops: string[] = [];
+  #configs = 0;
   readonly storage = this.addStorage("storage");
 
   static async create(): Promise<Site> {
@@ -137,7 +138,7 @@ export class Site implements AsyncDisposable {
   /** The config of an agent that archives these folders. */
   config(folders: readonly string[], more: object = {}): string {
     return this.write(
-      "agent.json",
+      `agent${this.#configs++}.json`,
       JSON.stringify({
         strategy: "btrfs-snapshot",
         folders: folders.map((name) => this.at(name)),
