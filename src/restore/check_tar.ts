@@ -34,6 +34,13 @@ export async function checkTar(
     if (plain.bytes > 0 && !plain.framedLikeTar) {
       return { state: "damaged", detail: "the tar in it is not complete" };
     }
+    // The tar may be whole, and yet not what was stored.
+    if (read.isAsStored === undefined) {
+      return {
+        state: "no checksum",
+        detail: "read through, but no checksum says how it was stored",
+      };
+    }
     return { state: "ok", detail: "SHA-256 as when stored, and read through" };
   } catch (error) {
     if (!(error instanceof PlasmaError) || error.code === "connection") throw error;

@@ -57,12 +57,15 @@ function requireLinksWithin(folder: string, target: string): void {
   }
 }
 
-/** True for links to folders elsewhere, also to such that do not exist yet. */
+/**
+ * True for links to folders elsewhere, also for dangling ones that lead up again from a folder which
+ * the archive may bring: "new/../..".
+ */
 function leadsOut(path: string, target: string): boolean {
   try {
     const real = Deno.realPathSync(path);
     return !isWithin(real, target) && Deno.statSync(real).isDirectory;
   } catch {
-    return false;
+    return /(?:^|\/)(?!\.{1,2}\/)[^/]+\/(?:.*\/)?\.\.(?:\/|$)/s.test(Deno.readLinkSync(path));
   }
 }

@@ -69,6 +69,7 @@ export function assess(
     ...(archives.length > past.length
       ? [["warning", `${archives.length - past.length} dated in the future`] as const]
       : []),
+    ...findingProblems(archives),
     ...(torn > 0 ? [["warning", `${torn} torn uploads`] as const] : []),
     ...(foreign.length > 0 ? [["ok", `foreign: ${foreign.slice(0, 3).join(", ")}`] as const] : []),
   ].map(([state, text]) => [state as MonitoringStateName, text as string]);
@@ -94,6 +95,19 @@ function ageProblems(
   if (age === null) return [["critical", "no archive"]];
   if (age > criticalAge) return [["critical", "overdue"]];
   return age > maxAge ? [["warning", "overdue"]] : [];
+}
+
+/** What verifications have found, by the journal. */
+function findingProblems(
+  archives: readonly ListedArchive[],
+): (readonly [MonitoringStateName, string])[] {
+  return archives.flatMap(({ name, finding }) => {
+    if (finding === undefined) return [];
+    const state = finding === "no checksum" ? "warning" : "critical";
+    return [
+      [state, `${name} is ${finding === "no checksum" ? "without checksum" : finding}`] as const,
+    ];
+  });
 }
 
 /** In real time: a day on which clocks change has 23 or 25 hours. */

@@ -21,13 +21,17 @@ export function listFolder(folder: StorageFolder): Listing {
   return { archives: listed, foreign };
 }
 
-/** When archives were last verified, as far back as the journal is read. */
-function lastVerified(folder: StorageFolder): ReadonlyMap<string, { verified: string }> {
-  const times = new Map<string, { verified: string }>();
-  for (const { event, archive, time } of readJournal(folder.journal)) {
-    if (event === "verified" && !times.has(archive)) times.set(archive, { verified: time });
+type LastVerified = Pick<ListedArchive, "verified" | "finding">;
+
+/** When archives were last verified and what was found, as far back as the journal is read. */
+function lastVerified(folder: StorageFolder): ReadonlyMap<string, LastVerified> {
+  const found = new Map<string, LastVerified>();
+  for (const { event, archive, time, state } of readJournal(folder.journal)) {
+    if (event !== "verified" || found.has(archive)) continue;
+    const finding = state === undefined || state === "ok" ? {} : { finding: state };
+    found.set(archive, { verified: time, ...finding });
   }
-  return times;
+  return found;
 }
 
 /** The size of the newest archive in bytes, if there is one. */

@@ -160,6 +160,8 @@ export interface ListedArchive {
   readonly state: "complete" | "no checksum" | "dated in the future";
   /** When the journal says that it was last verified: UTC, ISO 8601. */
   readonly verified?: string | undefined;
+  /** What that verification found, if it was not "ok": see Verdict. */
+  readonly finding?: string | undefined;
 }
 
 export interface Listing {

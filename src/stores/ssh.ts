@@ -56,6 +56,7 @@ const listAnswer = v.object({
     bytes: v.number(),
     state: v.picklist(["complete", "no checksum", "dated in the future"]),
     verified: v.optional(v.string()),
+    finding: v.optional(v.string()),
   })),
   foreign: names,
 });

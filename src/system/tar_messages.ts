@@ -4,7 +4,7 @@
  */
 export function tarComplaints(messages: readonly string[]): string[] {
   return messages.map((line) => line.replace(/^(?:\S*\/)?tar: /, "")).filter((line) =>
-    !/^\.\.\. \d+ more lines \.\.\.$|^Removing leading |^Exiting with failure status|^Error is not recoverable|: socket ignored$/
+    !/^\.\.\. \d+ more lines \.\.\.$|^Removing leading |^Exiting with failure status|^Error is not recoverable|: socket ignored$|: time stamp .* in the future$|: implausibly old time stamp /
       .test(line)
   );
 }

@@ -20,7 +20,7 @@ import { assertAllVerify } from "../support/storage.ts";
 for (const way of ["local", "ssh"] as const) {
   Deno.test(`of two agents at once (${way}) one works, the other ends with status 4`, async () => {
     using folder = new TemporaryFolder();
-    const data = writeLargeData(folder);
+    const data = writeLargeData(folder, 20 << 20);
     const storage = folder.storage("storage");
     await using sshd = await Sshd.start();
     const destination = way === "ssh" ? sshd.destination(storage) : [storage];

@@ -8,7 +8,7 @@ import { testThatNeeds } from "../support/skip.ts";
 import { assertAllVerify } from "../support/storage.ts";
 import { UploadUnderWay } from "../support/upload.ts";
 
-const bytes = 400 << 20;
+const bytes = 256 << 20;
 /** What a program may need, whatever the size of the archive. */
 const mostKilobytes = 120_000;
 

@@ -26,13 +26,23 @@ for (const way of ["local", "ssh"] as const) {
   }
 }
 
-Deno.test("a signal ends a slow upload at once, whatever the bandwidth limit", async () => {
-  const flags = ["--bandwidth-limit", "64K"];
-  await using upload = await UploadUnderWay.start("local", { flags, middle: 1 });
-  upload.agent.child.kill("SIGTERM");
-  await untilEnded(upload.agent.output, 10);
-  assertEquals((await upload.agent.output).code, 128 + 15);
-});
+for (
+  const [what, makeFlags] of [
+    ["slow", () => []],
+    ["staged and slow", (path: string) => ["--tempfile", path]],
+  ] as const
+) {
+  Deno.test(`a signal ends a ${what} upload at once, whatever the bandwidth limit`, async () => {
+    using folder = new TemporaryFolder();
+    const flags = ["--bandwidth-limit", "64K", ...makeFlags(folder.at("staged"))];
+    await using upload = await UploadUnderWay.start("local", { flags, middle: 1 });
+    upload.agent.child.kill("SIGTERM");
+    await untilEnded(upload.agent.output, 10);
+    assertEquals((await upload.agent.output).code, 128 + 15);
+    assertEquals(namesIn(folder.path), []);
+    await upload.assertHarmless();
+  });
+}
 
 /** Start a run that stays in a hook, and wait until it is there. */
 async function stayIn(stage: string, folder: TemporaryFolder, more: object = {}) {

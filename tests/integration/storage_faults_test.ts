@@ -117,7 +117,7 @@ for (const way of ["local", "ssh"] as const) {
 
 Deno.test("a storage that goes away in the middle of an upload gets no archive", async () => {
   using folder = new TemporaryFolder();
-  const data = writeLargeData(folder);
+  const data = writeLargeData(folder, 16 << 20);
   const storage = folder.storage("storage");
   const { output } = startPlasma(["backup", "--to", storage, ...slowly, data]);
   await untilMidUpload(storage);
