@@ -101,6 +101,8 @@ export interface SubvolumeIds {
   /** The uuid that it had where it was sent from; undefined if it was not received. */
   readonly receivedUuid: string | undefined;
   readonly readOnly: boolean;
+  /** In how many transactions later than its own one it was changed last. */
+  readonly age: number;
 }
 
 /** The ids of the subvolume at a path. Throws if there is none. */
@@ -119,6 +121,7 @@ export async function readSubvolumeIds(path: string): Promise<SubvolumeIds> {
     parentUuid: field("Parent UUID"),
     receivedUuid: field("Received UUID"),
     readOnly: /^\s+Flags:.*\breadonly\b/m.test(text),
+    age: Number(field("Generation")) - Number(field("Gen at creation")),
   };
 }
 

@@ -71,7 +71,10 @@ async function checkSource({ config }: Settings): Promise<Finding[]> {
   let coverage: Coverage | undefined;
   const folders = await finding("folders", async () => {
     coverage = (await strategy.survey()).coverage;
-    return `${config.folders.length} folders are there`;
+    const there = `${config.folders.length} folders are there`;
+    if (config.strategy !== "btrfs-send") return there;
+    const sent = coverage.folders.flatMap(({ snapshots }) => snapshots.map(({ path }) => path));
+    return `${there}; whole subvolumes are sent: ${[...new Set(sent)].join(", ")}`;
   });
   const remarks = [...coverage?.warnings ?? [], ...coverage?.notices ?? []];
   return [

@@ -121,8 +121,14 @@ async function openSource(
 
 type KeptSnapshot = FoundSnapshot & SentSnapshot;
 
+/**
+ * A snapshot that was made writable and changed is no longer what was sent, though its uuid says so:
+ * it gets no identity, and is deleted as one that the storage does not know. Right after a snapshot
+ * the kernel itself may remove orphans from it, in the next transaction.
+ */
 async function withIdentity(snapshot: FoundSnapshot): Promise<KeptSnapshot> {
-  return { ...snapshot, identity: (await readSubvolumeIds(snapshot.path)).uuid };
+  const { uuid, age } = await readSubvolumeIds(snapshot.path);
+  return { ...snapshot, identity: age <= 1 ? uuid : "" };
 }
 
 async function describe(

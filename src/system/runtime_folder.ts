@@ -69,9 +69,20 @@ async function sweep(base: string, own: RunOwner): Promise<void> {
   for (const { name, isDirectory } of [...Deno.readDirSync(base)]) {
     const path = `${base}/${name}`;
     const isDead = name.startsWith(pipeFolderPrefix)
-      ? !await isLocked(`${path}/${pipeFolderLock}`)
+      ? isOld(path) && !await isLocked(`${path}/${pipeFolderLock}`)
       : runOwner(name) !== undefined && !await isAlive(name, own);
     if (isDirectory && isDead) await Deno.remove(path, { recursive: true }).catch(() => {});
+  }
+}
+
+/** A folder for pipes is locked soon after it is made, and not at once. */
+const lockedAfterMs = 60_000;
+
+function isOld(path: string): boolean {
+  try {
+    return Date.now() - (Deno.lstatSync(path).mtime?.getTime() ?? 0) > lockedAfterMs;
+  } catch {
+    return false;
   }
 }
 
