@@ -69,6 +69,7 @@ export async function move(
           stall.update(bytes);
         },
       },
+      signal,
     );
     signal.throwIfAborted();
     stall.throwIfStalled();

@@ -57,21 +57,25 @@ const workerName = "plasma-pump";
 const progressMs = 100;
 
 /**
- * Move all bytes of a source to a sink, in a worker.
+ * Move all bytes of a source to a sink, in a worker, until the end or an abort.
  *
  * @throws {TransferError} if reading, writing or fsync fails
  */
 export async function transfer(
   request: TransferRequest,
   hooks: TransferHooks,
+  signal?: AbortSignal,
 ): Promise<TransferResult> {
-  const counter = new SharedArrayBuffer(8);
+  const counter = new SharedArrayBuffer(16);
   const moved = new BigInt64Array(counter);
   const worker = new Worker(new URL("./pump_worker.ts", import.meta.url), {
     type: "module",
     name: workerName,
   });
   const timer = setInterval(() => hooks.onProgress(Number(Atomics.load(moved, 0))), progressMs);
+  // terminate() does not end a worker that sleeps or reads: it is asked.
+  const abort = () => Atomics.store(moved, 1, 1n);
+  signal?.addEventListener("abort", abort);
   try {
     return await new Promise<TransferResult>((resolve, reject) => {
       worker.onmessage = ({ data }: MessageEvent<Report>) => {
@@ -86,6 +90,7 @@ export async function transfer(
       worker.postMessage({ ...request, counter } satisfies Order);
     });
   } finally {
+    signal?.removeEventListener("abort", abort);
     clearInterval(timer);
     worker.terminate();
   }
@@ -107,7 +112,10 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
       durable: order.durable ?? false,
       limit: order.limit,
       drain: order.drain ?? false,
-      onProgress: (bytes) => Atomics.store(counter, 0, BigInt(bytes)),
+      onProgress(bytes) {
+        Atomics.store(counter, 0, BigInt(bytes));
+        if (Atomics.load(counter, 1) !== 0n) throw new Error("aborted");
+      },
     });
     if (sink !== undefined) fs.closeSync(sink);
     report({ kind: "done", result: { ...moved, header } });

@@ -107,7 +107,11 @@ testThatNeeds(
       ...await failEach("fsync", "EIO"),
       ...await failEach("fsync", "EIO", { threads: false }),
     ];
-    assertEquals([...new Set(failures)].sort(), ["part", "received", "sha256", "storage"]);
+    // Deno's own cache of code may come first in the thread that makes the archive's.
+    const own = new Set(failures.filter((name) => !name.startsWith("v8_code_cache")));
+    const expected = ["received", "sha256", "storage"];
+    assertEquals(expected.filter((name) => !own.delete(name)), []);
+    assertEquals([...own].filter((name) => name !== "part"), []);
   },
 );
 
