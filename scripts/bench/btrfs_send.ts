@@ -11,7 +11,8 @@ const change = 'find "$1/data" -type f -printf "%s %p\\n" | while read -r size p
   'head -c "$((size / 100))" /dev/urandom | dd of="$path" conv=notrunc status=none; done; sync';
 
 /** What plasma does by hand: a snapshot, the increment to the one before, which then goes. */
-const shellLine = `${sshOfShell} source=$1 target=$2; kept=$source/.shell; mkdir -p "$kept"; ` +
+const shellLine =
+  `${sshOfShell} source=$1 target=$2; kept=\${source%/*}/shell; mkdir -p "$kept"; ` +
   'old=$(ls "$kept"); new=$(date +%s%N); ' +
   'btrfs -q subvolume snapshot -r "$source" "$kept/$new"; ' +
   'btrfs send --quiet ${old:+-p "$kept/$old"} "$kept/$new" | ' +
