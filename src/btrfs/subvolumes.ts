@@ -101,7 +101,9 @@ export interface SubvolumeIds {
   /** The uuid that it had where it was sent from; undefined if it was not received. */
   readonly receivedUuid: string | undefined;
   readonly readOnly: boolean;
-  /** In how many transactions later than its own one it was changed last. */
+  /** The transaction of its filesystem in which it was made: the later, the greater. */
+  readonly madeIn: number;
+  /** In how many transactions later than that one it was changed last. */
   readonly age: number;
 }
 
@@ -116,12 +118,14 @@ export async function readSubvolumeIds(path: string): Promise<SubvolumeIds> {
   if (uuid === undefined) {
     throw new PlasmaError("snapshot", `btrfs tells no uuid of ${path}`, { code: "source" });
   }
+  const madeIn = Number(field("Gen at creation"));
   return {
     uuid,
     parentUuid: field("Parent UUID"),
     receivedUuid: field("Received UUID"),
     readOnly: /^\s+Flags:.*\breadonly\b/m.test(text),
-    age: Number(field("Generation")) - Number(field("Gen at creation")),
+    madeIn,
+    age: Number(field("Generation")) - madeIn,
   };
 }
 

@@ -119,7 +119,7 @@ async function openSource(
   }
 }
 
-type KeptSnapshot = FoundSnapshot & SentSnapshot;
+type KeptSnapshot = FoundSnapshot & SentSnapshot & { readonly madeIn: number };
 
 /**
  * A snapshot that was made writable and changed is no longer what was sent, though its uuid says so:
@@ -127,8 +127,8 @@ type KeptSnapshot = FoundSnapshot & SentSnapshot;
  * the kernel itself may remove orphans from it, in the next transaction.
  */
 async function withIdentity(snapshot: FoundSnapshot): Promise<KeptSnapshot> {
-  const { uuid, age } = await readSubvolumeIds(snapshot.path);
-  return { ...snapshot, identity: age <= 1 ? uuid : "" };
+  const { uuid, madeIn, age } = await readSubvolumeIds(snapshot.path);
+  return { ...snapshot, madeIn, identity: age <= 1 ? uuid : "" };
 }
 
 async function describe(
@@ -139,8 +139,8 @@ async function describe(
   const older = isOwnUuid(ids)
     ? kept.filter(({ device, of }) => device === root.device && of === root.subvolume.path)
     : [];
-  // Run ids begin with the time.
-  const parents = older.toSorted((a, b) => a.run < b.run ? 1 : -1);
+  // The newest first; the time in a run id would not do, for clocks are set back.
+  const parents = older.toSorted((a, b) => b.madeIn - a.madeIn);
   return { path: root.path, snapshot: { path, identity: identityOf(ids) }, parents };
 }
 
