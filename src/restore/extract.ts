@@ -28,6 +28,7 @@ export function extractStage({ target, members }: Extraction): Stage {
   const command = drained([
     "--extract",
     "--file=-",
+    "--blocking-factor=128",
     `--directory=${target}`,
     "--preserve-permissions",
     "--numeric-owner",

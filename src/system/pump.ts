@@ -97,6 +97,23 @@ export async function pump(
 }
 
 /**
+ * Move all bytes of one open file to another, until the end of the source, without a look at them.
+ *
+ * @returns how many there were
+ * @throws {PumpError} if reading or writing fails
+ */
+export function copy(source: number, sink: number): number {
+  const block = new Uint8Array(blockSize);
+  let bytes = 0;
+  for (;;) {
+    const length = fill(source, block);
+    if (length === 0) return bytes;
+    writeAll(sink, block.subarray(0, length), false);
+    bytes += length;
+  }
+}
+
+/**
  * Read a line byte by byte, so that nothing beyond it is taken from the source.
  *
  * @param maximum no line has more bytes than this
