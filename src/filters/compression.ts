@@ -12,6 +12,17 @@ interface Compression {
 
 const level = (level: number | undefined) => level === undefined ? [] : [`-${level}`];
 
+/** With more cores than this zstd waits for ssh anyway. */
+const fewCores = 8;
+
+/**
+ * At its default level zstd compresses in jobs of 8 MiB (zstd(1), -B). Twice that takes a tenth less
+ * time (measured), and 25 MB more memory for each core.
+ */
+function zstdJobs(level: number | undefined): string[] {
+  return level === undefined && navigator.hardwareConcurrency <= fewCores ? ["-B16M"] : [];
+}
+
 /** All of them compress on all cores, where the program can. */
 export const compressions = {
   gzip: {
@@ -30,6 +41,7 @@ export const compressions = {
         "--stdout",
         "--quiet",
         "-T0",
+        ...zstdJobs(number),
         ...((number ?? 0) > 19 ? ["--ultra"] : []),
         ...level(number),
       ],
