@@ -34,7 +34,7 @@ export const compressedUpload: Benchmark = {
       plasma: formatTime(plasma),
       other: `shell ${formatTime(shell)}`,
       ratio: ratioOf(plasma, shell),
-      goal: "1.15",
+      goal: "1.1",
     });
   },
 };

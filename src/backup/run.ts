@@ -105,7 +105,11 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
   const filters = await openFilters(config);
   context.prepareStore?.();
   const { folder } = place;
-  await using store = await openStore(destination, { folder, signal: context.signal });
+  await using store = await openStore(destination, {
+    folder,
+    signal: context.signal,
+    purpose: "backup",
+  });
   try {
     await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
   } catch (error) {

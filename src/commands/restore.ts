@@ -10,6 +10,7 @@ import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { restore, type RestoreOrder } from "../restore/restore.ts";
 import { Log } from "../system/log.ts";
 import { formatBytes } from "../system/progress.ts";
+import { PipeFolder } from "../system/runtime_folder.ts";
 
 export const help = `plasma restore NAME|latest [PATH...] --target DIR
 
@@ -39,10 +40,15 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const signals = new Signals();
   try {
     const signal = signals.first;
-    await using store = await openFoundStore(line, { signal });
+    await using folder = await PipeFolder.make();
+    await using store = await openFoundStore(line, {
+      signal,
+      folder: folder.path,
+      purpose: "restore",
+    });
     const archive = chooseArchive(word, await store.list(), store.name);
     const order: RestoreOrder = { archive, paths, purpose, identity };
-    const result = await restore(store, order, { log, signal });
+    const result = await restore(store, order, { log, signal, folder: folder.path });
     for (const warning of result.warnings) log.warning(warning);
     const { bytes, sha256, isProven } = result;
     if (line.has("json") && purpose.kind === "unpack") {

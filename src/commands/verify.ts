@@ -37,13 +37,18 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const log = new Log(line.log);
   const signals = new Signals();
   try {
-    await using store = await openFoundStore(line, { signal: signals.first });
+    await using folder = await PipeFolder.make();
+    await using store = await openFoundStore(line, {
+      signal: signals.first,
+      folder: folder.path,
+      purpose: "verify",
+    });
     const chosen = choose(line, await store.list(), store.name);
     if (chosen.length === 0) log.info(`no archives in ${store.name}`);
     const verdicts: Verdict[] = [];
     for (const archive of chosen) {
       signals.first.throwIfAborted();
-      const verdict = await verifyOne(store, archive, line, log);
+      const verdict = await verifyOne(store, archive, line, { log, folder: folder.path });
       verdicts.push(verdict);
       if (!line.has("json")) print(table([[verdict.name, verdict.state, verdict.detail]]));
     }
@@ -77,7 +82,7 @@ async function verifyOne(
   store: Store,
   { name, bytes }: ListedArchive,
   line: Arguments,
-  log: Log,
+  { log, folder }: { log: Log; folder: string },
 ): Promise<Verdict> {
   const start = performance.now();
   const deep = line.has("deep");
@@ -85,7 +90,7 @@ async function verifyOne(
   log.detail(`verifying ${name}`);
   let verdict = await store.verify(name, { deep });
   if (verdict.state === "ok" && deep && identity !== undefined && isEncrypted(name)) {
-    verdict = await readThroughHere(store, name, bytes, identity);
+    verdict = await readThroughHere(store, { name, bytes }, identity, folder);
   }
   const seconds = (performance.now() - start) / 1000;
   log.detail(`${formatBytes(verdict.bytes)} in ${formatSeconds(seconds)}`);
@@ -95,11 +100,10 @@ async function verifyOne(
 /** The secret key stays here: the archive comes to it. */
 async function readThroughHere(
   store: Store,
-  name: string,
-  bytes: number,
+  { name, bytes }: Pick<ListedArchive, "name" | "bytes">,
   identity: string,
+  folder: string,
 ): Promise<Verdict> {
-  await using folder = await PipeFolder.make();
-  await using download = await store.fetch(name, folder.path);
+  await using download = await store.fetch(name, folder);
   return { name, bytes, ...await checkTar(download, name, identity) };
 }

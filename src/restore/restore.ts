@@ -5,7 +5,6 @@ import type { ListedArchive, Store } from "../stores/mod.ts";
 import type { Log } from "../system/log.ts";
 import { Consumer, type Stage, strictStage } from "../system/pipeline.ts";
 import { Progress } from "../system/progress.ts";
-import { PipeFolder } from "../system/runtime_folder.ts";
 import { requireTool } from "../system/tools.ts";
 import { extractStage, listStage, memberNames } from "./extract.ts";
 import { readArchive, type ReadResult } from "./read_archive.ts";
@@ -26,6 +25,13 @@ export interface RestoreOrder {
   readonly identity: string | undefined;
 }
 
+export interface RestoreContext {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** A private folder for pipes. */
+  readonly folder: string;
+}
+
 /** How a restore ended. */
 export interface RestoreResult {
   readonly bytes: number;
@@ -44,16 +50,15 @@ export interface RestoreResult {
 export async function restore(
   store: Store,
   { archive, paths, purpose, identity }: RestoreOrder,
-  { log, signal }: { log: Log; signal: AbortSignal },
+  { log, signal, folder }: RestoreContext,
 ): Promise<RestoreResult> {
   const kind = parseArchiveName(archive.name)!.kind;
   const decoders = await openDecoders(kind, identity);
   await requireTool("tar");
   const last = await lastStage(purpose, memberNames(paths));
-  await using folder = await PipeFolder.make();
-  await using download = await store.fetch(archive.name, folder.path);
+  await using download = await store.fetch(archive.name, folder);
   const stdout = purpose.kind === "unpack" ? "ignore" : 1;
-  await using consumer = await Consumer.start([...decoders, last], folder.path, stdout);
+  await using consumer = await Consumer.start([...decoders, last], folder, stdout);
   const kill = () => {
     download.kill();
     consumer.kill();

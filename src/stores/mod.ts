@@ -185,6 +185,8 @@ export interface StoreContext {
   /** A private folder for pipes and sockets that lives as long as the store, if there is one. */
   readonly folder?: string;
   readonly signal?: AbortSignal;
+  /** What the store is opened for: it may make itself ready for what usually comes next. */
+  readonly purpose?: "backup" | "restore" | "verify";
 }
 
 /** The kinds of stores: a new one is a file and a row here. */

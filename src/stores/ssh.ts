@@ -17,8 +17,8 @@ import type {
   VerifyOptions,
 } from "./mod.ts";
 import { SshConnection, understand } from "./ssh_connection.ts";
-import { SshDownload } from "./ssh_download.ts";
-import { SshUpload } from "./ssh_upload.ts";
+import { SshSessions } from "./ssh_sessions.ts";
+import type { SshUpload } from "./ssh_upload.ts";
 
 /** How long a storage host may take for an answer, in seconds. */
 const patience = {
@@ -31,6 +31,9 @@ const patience = {
   verify: 24 * 3600,
   rotate: 3600,
 } as const;
+
+/** The list of a hundred thousand archives has 20 MB. */
+const maximumAnswer = 256 << 20;
 
 const helloAnswer = v.object({
   newestBytes: v.optional(v.number()),
@@ -75,24 +78,29 @@ export class SshStore implements Store {
   readonly #folder: string;
   readonly #context: StoreContext;
   readonly #connection: SshConnection;
+  readonly #sessions: SshSessions;
+  /** As far as we know: the rotation follows on the commit. */
+  #mayRotate = false;
 
   constructor(destination: Extract<Destination, { kind: "ssh" }>, context: StoreContext) {
     this.name = describeDestination(destination);
     this.#folder = destination.folder;
     this.#context = context;
     this.#connection = new SshConnection(destination.ssh, context.folder);
+    this.#sessions = new SshSessions(this.#connection, context);
   }
 
   async hello(subvolumes = false): Promise<StoreState> {
     const answer = await this.#ask("hello", { subvolumes }, helloAnswer);
+    this.#mayRotate = answer.allow.includes("rotate");
     if (subvolumes && !answer.allow.includes("receive")) {
       throw new PlasmaError("storage", `${this.#connection.host}: this key may not receive`, {
         code: "not-allowed",
         remedy: "let its plasma serve --allow receive,rotate",
       });
     }
-    const { newestBytes, allow } = answer;
-    return { newestBytes, mayRotate: allow.includes("rotate"), ...subvolumesIn(answer) };
+    const { newestBytes } = answer;
+    return { newestBytes, mayRotate: this.#mayRotate, ...subvolumesIn(answer) };
   }
 
   async upload(id: RunId): Promise<Upload> {
@@ -110,8 +118,10 @@ export class SshStore implements Store {
   async #upload(verb: "store" | "receive", parameters: object): Promise<SshUpload> {
     const { folder } = this.#context;
     if (folder === undefined) throw new Error("an upload needs a folder for its pipe");
+    const upload = await this.#sessions.upload(folder);
     const request = SshConnection.line(verb, { folder: this.#folder, ...parameters });
-    return await SshUpload.begin(this.#connection, request, folder);
+    upload.send(request, (sending) => this.#sessions.prepareAfter(verb, sending));
+    return upload;
   }
 
   async commit({ id, kind, bytes, sha256, subvolumes }: Claim): Promise<Committed> {
@@ -134,8 +144,9 @@ export class SshStore implements Store {
   }
 
   async fetch(name: string, folder: string): Promise<Download> {
-    const request = SshConnection.line("fetch", { folder: this.#folder, name });
-    return await SshDownload.begin(this.#connection, request, folder);
+    const download = await this.#sessions.download(folder);
+    download.send(SshConnection.line("fetch", { folder: this.#folder, name }));
+    return download;
   }
 
   async verify(name: string, { deep }: VerifyOptions): Promise<Verdict> {
@@ -153,15 +164,20 @@ export class SshStore implements Store {
     { abortable }: { abortable: boolean } = { abortable: true },
   ): Promise<T> {
     const signal = abortable ? this.#context.signal : undefined;
-    const answer = await this.#connection.request(
-      verb,
-      { folder: this.#folder, ...parameters },
-      { timeoutSeconds: patience[verb], ...(signal === undefined ? {} : { signal }) },
-    );
-    return understand(answer, schema, this.#connection.host);
+    const line = SshConnection.line(verb, { folder: this.#folder, ...parameters });
+    const timeoutSeconds = patience[verb];
+    const request = await this.#sessions.request();
+    const answering = request.send(line, {
+      timeoutSeconds,
+      maximumOutput: maximumAnswer,
+      ...(signal === undefined ? {} : { signal }),
+    }).then((output) => this.#connection.interpret(output, timeoutSeconds));
+    if (verb !== "commit" || this.#mayRotate) this.#sessions.prepareAfter(verb, answering);
+    return understand(await answering, schema, this.#connection.host);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sessions[Symbol.asyncDispose]();
     await this.#connection.close();
   }
 }

@@ -11,6 +11,8 @@ const aliveInterval = 15;
 const aliveCount = 4;
 /** An unused control master ends after this many seconds, also if we were killed. */
 const persistSeconds = 20;
+/** How often we look whether the control master is there, in milliseconds. */
+const socketPollMs = 10;
 
 /** How requests reach the `plasma serve` of a storage host. */
 export class SshConnection {
@@ -75,22 +77,18 @@ export class SshConnection {
   }
 
   /**
-   * Send a request and return the answer.
+   * Wait until there is a connection that requests can share, or the request that opens it is over.
    *
-   * @throws {PlasmaError} the storage host's error, or what kept us from reaching it
+   * @throws what the request throws
    */
-  async request(
-    verb: string,
-    parameters: object,
-    { timeoutSeconds, signal }: { timeoutSeconds: number; signal?: AbortSignal },
-  ): Promise<Record<string, unknown>> {
-    const output = await run(this.command(), {
-      input: SshConnection.line(verb, parameters),
-      timeoutSeconds,
-      maximumOutput: 256 << 20,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    return this.interpret(output, timeoutSeconds);
+  async whenShared(opening: Promise<unknown>): Promise<void> {
+    const over = opening.then(() => true);
+    const pause = () => new Promise<false>((resolve) => setTimeout(resolve, socketPollMs, false));
+    // ssh makes the socket when it has logged in, and says nothing of that.
+    while (!await Promise.race([over, pause()])) {
+      if (await this.#isShared()) break;
+    }
+    over.catch(() => {});
   }
 
   /** The answer in what an ssh process left. Throws as {@link request} does. */
@@ -125,16 +123,20 @@ export class SshConnection {
 
   /** End the shared connection, if there is one. */
   async close(): Promise<void> {
-    if (this.#controlPath === undefined) return;
-    try {
-      if (!(await Deno.lstat(this.#controlPath)).isSocket) return;
-    } catch {
-      return;
-    }
+    if (!await this.#isShared()) return;
     await run({
       program: "ssh",
       args: ["-o", `ControlPath=${this.#controlPath}`, "-O", "exit", "--", this.#target()],
     }, { timeoutSeconds: 5 });
+  }
+
+  async #isShared(): Promise<boolean> {
+    if (this.#controlPath === undefined) return false;
+    try {
+      return (await Deno.lstat(this.#controlPath)).isSocket === true;
+    } catch {
+      return false;
+    }
   }
 }
 

@@ -22,22 +22,23 @@ export class SshDownload implements Download {
   ) {}
 
   /** @param folder a private folder for the pipe */
-  static async begin(
-    connection: SshConnection,
-    request: string,
-    folder: string,
-  ): Promise<SshDownload> {
+  static async open(connection: SshConnection, folder: string): Promise<SshDownload> {
     const [pipe] = await NamedPipe.make(folder, ["download"]);
     try {
       using end = pipe!.open("w");
       const child = await start(connection.command(), { stdin: "pipe", stdout: end.file });
+      // A child that ends before it has read its input is judged by its exit status.
       child.process.stdin?.on("error", () => {});
-      child.process.stdin?.end(request);
       return new SshDownload(connection, pipe!, child);
     } catch (error) {
       pipe![Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** Send the request; the bytes come after its answer. */
+  send(request: string): void {
+    this.child.process.stdin?.end(request);
   }
 
   get path(): string {

@@ -15,6 +15,7 @@ const patienceSeconds = 3600;
 export class SshUpload implements Upload {
   readonly durable = false;
   readonly #output: Promise<Uint8Array>;
+  #onWritten: (sending: Promise<unknown>) => void = () => {};
 
   private constructor(
     readonly connection: SshConnection,
@@ -28,21 +29,27 @@ export class SshUpload implements Upload {
     this.#output = child.exited.then(() => joinChunks(chunks));
   }
 
-  static async begin(
-    connection: SshConnection,
-    request: string,
-    folder: string,
-  ): Promise<SshUpload> {
+  /** @param folder a private folder for the pipe */
+  static async open(connection: SshConnection, folder: string): Promise<SshUpload> {
     const [pipe] = await NamedPipe.make(folder, ["upload"]);
     try {
       using end = pipe!.open("r");
-      pipe!.prepend(new TextEncoder().encode(request));
       const child = await start(connection.command(), { stdin: end.file, stdout: "pipe" });
       return new SshUpload(connection, pipe!, child);
     } catch (error) {
       pipe![Symbol.dispose]();
       throw error;
     }
+  }
+
+  /**
+   * Send the request, before the bytes.
+   *
+   * @param onWritten is called when all bytes are on their way, with the end of ssh
+   */
+  send(request: string, onWritten: (sending: Promise<unknown>) => void): void {
+    this.#onWritten = onWritten;
+    this.pipe.prepend(new TextEncoder().encode(request));
   }
 
   get sink(): string {
@@ -54,6 +61,7 @@ export class SshUpload implements Upload {
   }
 
   async complete(written: Transfer): Promise<void> {
+    this.#onWritten(this.child.exited);
     const received = understand(await this.#answer(), storeAnswer, this.connection.host);
     if (received.bytes === written.bytes && received.sha256 === written.sha256) return;
     throw new PlasmaError(

@@ -137,15 +137,25 @@ function killProcess(process: ChildProcess, signal: NodeJS.Signals = "SIGTERM"):
   }
 }
 
-export interface RunOptions extends Pick<StartOptions, "currentFolder"> {
-  /** Text for standard input, or an open descriptor. */
-  readonly input?: string | number;
+/** Whether a child has not ended yet, as far as we have been told. */
+export const isRunning = ({ process }: Child) =>
+  process.exitCode === null && process.signalCode === null;
+
+export interface ConverseOptions {
+  /** Text for standard input. */
+  readonly input?: string;
   /** The child is killed after this many seconds. */
   readonly timeoutSeconds?: number;
   /** The child is killed when this is aborted. */
   readonly signal?: AbortSignal;
   /** No more than this many bytes of standard output are read; by default 16 MiB. */
   readonly maximumOutput?: number;
+}
+
+export interface RunOptions extends Omit<ConverseOptions, "input"> {
+  /** Text for standard input, or an open descriptor. */
+  readonly input?: string | number;
+  readonly currentFolder?: string;
 }
 
 /** What a finished program left. */
@@ -158,12 +168,20 @@ export interface Output {
 
 /** Run a program to its end and collect what it says. Its exit status is for the caller to judge. */
 export async function run(command: Command, options: RunOptions = {}): Promise<Output> {
-  const { input, timeoutSeconds, signal, maximumOutput = 16 << 20 } = options;
+  const { input, currentFolder, ...rest } = options;
   const child = await start(command, {
     stdin: typeof input === "string" ? "pipe" : input ?? "ignore",
     stdout: "pipe",
-    ...(options.currentFolder === undefined ? {} : { currentFolder: options.currentFolder }),
+    ...(currentFolder === undefined ? {} : { currentFolder }),
   });
+  return await converse(child, { ...rest, ...(typeof input === "string" ? { input } : {}) });
+}
+
+/**
+ * Give a child whose standard output is a pipe its input, and collect what it says until its end.
+ */
+export async function converse(child: Child, options: ConverseOptions): Promise<Output> {
+  const { input, timeoutSeconds, signal, maximumOutput = 16 << 20 } = options;
   const chunks: Uint8Array[] = [];
   let size = 0;
   child.process.stdout?.on("data", (chunk: Uint8Array) => {
@@ -173,7 +191,7 @@ export async function run(command: Command, options: RunOptions = {}): Promise<O
   });
   // A child that ends before it has read its input is judged by its exit status.
   child.process.stdin?.on("error", () => {});
-  if (typeof input === "string") child.process.stdin?.end(input);
+  if (input !== undefined) child.process.stdin?.end(input);
 
   let timedOut = false;
   const timer = timeoutSeconds === undefined ? undefined : setTimeout(() => {

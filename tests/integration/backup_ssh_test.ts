@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
+import { writeConfig } from "../support/runs.ts";
 import { Sshd } from "../support/sshd.ts";
 
 Deno.test("backup over SSH stores an archive that the storage host lists", async () => {
@@ -19,4 +20,23 @@ Deno.test("backup over SSH stores an archive that the storage host lists", async
   const list = await plasma(["list", "--from", destination, ...flags]);
   assertEquals(list.code, 0, list.stderr);
   assertMatch(list.stdout, new RegExp(`^${name} .* complete\n$`));
+});
+
+Deno.test("a session that was opened ahead of its use may be lost", async () => {
+  using folder = new TemporaryFolder();
+  await using sshd = await Sshd.start();
+  folder.write("data/file", "content");
+  const storage = folder.storage("storage");
+  const waiting = `'^[^ ]*ssh .*-p ${sshd.settings.port} .* serve'`;
+  const config = writeConfig(folder, storage, {
+    ssh: sshd.settings,
+    retries: 0,
+    executeBefore: [
+      `for try in $(seq 100); do pgrep -f ${waiting} && break; sleep 0.1; done`,
+      `pkill -KILL -f ${waiting}`,
+      "sleep 0.2",
+    ],
+  });
+  const { code, stderr } = await plasma(["backup", "--config", config]);
+  assertEquals([code, archivesIn(storage).length], [0, 1], stderr);
 });

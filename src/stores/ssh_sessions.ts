@@ -1,0 +1,95 @@
+import { isRunning } from "../system/process.ts";
+import type { StoreContext } from "./mod.ts";
+import type { Verb } from "./protocol.ts";
+import type { SshConnection } from "./ssh_connection.ts";
+import { SshDownload } from "./ssh_download.ts";
+import { SshRequest } from "./ssh_request.ts";
+import { SshUpload } from "./ssh_upload.ts";
+
+/** `plasma serve` waits 30 seconds for a request; a session that is older is not relied upon. */
+const usableMs = 20_000;
+
+/** A `plasma serve` on the storage host that waits for its one request. */
+type Session = SshRequest | SshUpload | SshDownload;
+type Kind = "request" | "upload" | "download";
+
+/** The kind of session that the next request usually wants, by what the store is opened for. */
+const followers: Readonly<
+  Record<NonNullable<StoreContext["purpose"]>, Partial<Record<Verb, Kind>>>
+> = {
+  backup: { hello: "upload", store: "request", receive: "request", commit: "request" },
+  restore: { list: "download" },
+  verify: { list: "request" },
+};
+
+/**
+ * Opens sessions, and where it knows what comes next, one before it is needed, beside other work: the
+ * login on the storage host and the start of `plasma serve` take longer than most requests. Nothing
+ * depends on that.
+ */
+export class SshSessions implements AsyncDisposable {
+  readonly #connection: SshConnection;
+  readonly #context: StoreContext;
+  #waiting: { kind: Kind; since: number; session: Promise<Session | undefined> } | undefined;
+
+  constructor(connection: SshConnection, context: StoreContext) {
+    this.#connection = connection;
+    this.#context = context;
+  }
+
+  async request(): Promise<SshRequest> {
+    const waiting = await this.#take("request");
+    return waiting instanceof SshRequest ? waiting : await SshRequest.open(this.#connection);
+  }
+
+  /** @param folder a private folder for pipes */
+  async upload(folder: string): Promise<SshUpload> {
+    const waiting = await this.#take("upload");
+    return waiting instanceof SshUpload ? waiting : await SshUpload.open(this.#connection, folder);
+  }
+
+  /** @param folder a private folder for pipes */
+  async download(folder: string): Promise<SshDownload> {
+    const waiting = await this.#take("download");
+    if (waiting instanceof SshDownload) return waiting;
+    return await SshDownload.open(this.#connection, folder);
+  }
+
+  /**
+   * Open a session for what usually follows on a request.
+   *
+   * @param sending the request: as soon as its connection can be shared
+   */
+  prepareAfter(verb: Verb, sending: Promise<unknown>): void {
+    const { folder, purpose } = this.#context;
+    const kind = purpose === undefined ? undefined : followers[purpose][verb];
+    if (folder === undefined || kind === undefined || this.#waiting !== undefined) return;
+    const connection = this.#connection;
+    const open = async () => {
+      await connection.whenShared(sending);
+      if (kind === "request") return await SshRequest.open(connection);
+      if (kind === "upload") return await SshUpload.open(connection, folder);
+      return await SshDownload.open(connection, folder);
+    };
+    const session = open().catch(() => undefined);
+    this.#waiting = { kind, since: performance.now(), session };
+  }
+
+  /** The session that waits, if it is of that kind and still good. It is the caller's now. */
+  async #take(kind: Kind): Promise<Session | undefined> {
+    if (this.#waiting?.kind !== kind) return undefined;
+    const { session, since } = this.#waiting;
+    this.#waiting = undefined;
+    const taken = await session;
+    if (taken === undefined) return undefined;
+    if (isRunning(taken.child) && performance.now() - since < usableMs) return taken;
+    await taken[Symbol.asyncDispose]();
+    return undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const session = await this.#waiting?.session;
+    this.#waiting = undefined;
+    await session?.[Symbol.asyncDispose]();
+  }
+}
