@@ -1,8 +1,9 @@
 import { PlasmaError } from "../errors.ts";
 import type { Command } from "../system/process.ts";
 import { describeExit } from "../system/process.ts";
+import { deepCommand, type DeepFolder } from "./deep.ts";
 import type { Stage } from "../system/pipeline.ts";
-import { tarComplaints } from "../system/tar_messages.ts";
+import { isGap, tarComplaints } from "../system/tar_messages.ts";
 
 /** What is to be unpacked, and where. */
 export interface Extraction {
@@ -24,8 +25,17 @@ export function memberNames(paths: readonly string[]): string[] {
  * only at the end, when nothing can be written through them any more.
  */
 export function extractStage({ target, members }: Extraction): Stage {
+  return { command: drained([...flags(target), "--", ...members]), judge: judgeExtraction };
+}
+
+/** The tar that unpacks a folder that cannot be reached from above. */
+export function deepStage(target: string, folder: DeepFolder): Stage {
+  return { command: deepCommand(flags(target), folder), judge: judgeExtraction };
+}
+
+function flags(target: string): string[] {
   const isRoot = Deno.uid() === 0;
-  const command = drained([
+  return [
     "--extract",
     "--file=-",
     "--blocking-factor=128",
@@ -38,10 +48,7 @@ export function extractStage({ target, members }: Extraction): Stage {
     "--delay-directory-restore",
     "--no-unquote",
     ...(isRoot ? ["--same-owner"] : []),
-    "--",
-    ...members,
-  ]);
-  return { command, judge: judgeExtraction };
+  ];
 }
 
 /** The tar that lists what {@link extractStage} would unpack, on its standard output. */
@@ -59,13 +66,19 @@ function drained(args: readonly string[]): Command {
   return { program: "sh", args: ["-c", script, "sh", ...args] };
 }
 
+/** The code of the error that nothing was wrong but names that are too long for the kernel. */
+export const tooLongNames = "too-long-names";
+
 const judgeExtraction: Stage["judge"] = (exit, messages) => {
   const complaints = tarComplaints(messages);
   if (exit.code === 0) return complaints;
+  const isAllTooLong = complaints.length > 0 && !messages.some(isGap) &&
+    complaints.every((line) => line.endsWith(": File name too long"));
   const words = complaints.slice(0, 5).join(" / ");
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
   throw new PlasmaError("restore", `tar ${describeExit(exit)}: ${words}${more}`, {
     remedy: remedyFor(words),
+    ...(isAllTooLong ? { code: tooLongNames } : {}),
   });
 };
 
@@ -76,6 +89,7 @@ function remedyFor(words: string): string {
   if (/Cannot hard link to/.test(words)) {
     return "a hard link needs the file that it is a link to: restore that path too";
   }
+  if (/File name too long/.test(words)) return "unpack a folder below it by hand, with tar -C";
   if (/No space left/.test(words)) return "free some space, or name another --target";
   return "do not take what was unpacked for complete";
 }

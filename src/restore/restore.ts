@@ -6,7 +6,8 @@ import type { Log } from "../system/log.ts";
 import { Consumer, type Stage, strictStage } from "../system/pipeline.ts";
 import { Progress } from "../system/progress.ts";
 import { requireTool } from "../system/tools.ts";
-import { extractStage, listStage, memberNames } from "./extract.ts";
+import { DeepFolders } from "./deep.ts";
+import { deepStage, extractStage, listStage, memberNames, tooLongNames } from "./extract.ts";
 import { readArchive, type ReadResult } from "./read_archive.ts";
 import { prepareTarget } from "./target.ts";
 
@@ -50,15 +51,56 @@ export interface RestoreResult {
 export async function restore(
   store: Store,
   { archive, paths, purpose, identity }: RestoreOrder,
-  { log, signal, folder }: RestoreContext,
+  context: RestoreContext,
 ): Promise<RestoreResult> {
   const kind = parseArchiveName(archive.name)!.kind;
   const decoders = await openDecoders(kind, identity);
   await requireTool("tar");
-  const last = await lastStage(purpose, memberNames(paths));
+  const members = memberNames(paths);
+  const last = await lastStage(purpose, members);
+  const reading: Reading = { store, archive, decoders, purpose, ...context };
+  const output = purpose.kind === "unpack" ? "ignore" : 1;
+  const { read, warnings, tooLong } = await readInto(reading, last, output);
+  if (tooLong !== undefined) await unpackDeep(reading, members, tooLong);
+  // Of stored subvolumes the filesystem itself checks every block that is read.
+  const isProven = read.isAsStored ?? isSubvolumeArchive(archive.name);
+  if (!isProven && kind === "tar" && read.bytes > 0 && !read.framedLikeTar) {
+    throw new PlasmaError("restore", `${archive.name} ends before it is complete`, {
+      remedy: "what was unpacked is not all of it; try another archive",
+    });
+  }
+  return { bytes: read.bytes, sha256: read.sha256, isProven, warnings };
+}
+
+/** What it takes to read an archive to its end. */
+interface Reading extends RestoreContext {
+  readonly store: Store;
+  readonly archive: ListedArchive;
+  readonly decoders: readonly Stage[];
+  readonly purpose: RestoreOrder["purpose"];
+}
+
+interface ReadOutcome {
+  readonly read: ReadResult;
+  readonly warnings: readonly string[];
+  /** All was unpacked but names that are too long for the kernel. */
+  readonly tooLong: PlasmaError | undefined;
+}
+
+/**
+ * Read an archive to its end into a program.
+ *
+ * @param output where the program's output goes; a function is told each line
+ */
+async function readInto(
+  { store, archive, decoders, purpose, log, signal, folder }: Reading,
+  last: Stage,
+  output: number | "ignore" | ((line: string) => void),
+): Promise<ReadOutcome> {
   await using download = await store.fetch(archive.name, folder);
-  const stdout = purpose.kind === "unpack" ? "ignore" : 1;
+  const stdout = typeof output === "function" ? "pipe" : output;
   await using consumer = await Consumer.start([...decoders, last], folder, stdout);
+  const lines = typeof output === "function" ? eachLine(consumer.output, output) : undefined;
   const kill = () => {
     download.kill();
     consumer.kill();
@@ -69,20 +111,46 @@ export async function restore(
     const read = await readArchive(download, consumer, (bytes) => progress.update(bytes));
     signal.throwIfAborted();
     requireAsStored(read, archive.name, purpose);
-    const warnings = await finish(consumer, read);
-    // Of stored subvolumes the filesystem itself checks every block that is read.
-    const isProven = read.isAsStored ?? isSubvolumeArchive(archive.name);
-    if (!isProven && kind === "tar" && read.bytes > 0 && !read.framedLikeTar) {
-      throw new PlasmaError("restore", `${archive.name} ends before it is complete`, {
-        remedy: "what was unpacked is not all of it; try another archive",
-      });
-    }
-    return { bytes: read.bytes, sha256: read.sha256, isProven, warnings };
+    const ending = await finish(consumer, read);
+    await lines;
+    return { read, ...ending };
   } catch (error) {
     signal.throwIfAborted();
     throw error;
   } finally {
     signal.removeEventListener("abort", kill);
+  }
+}
+
+async function eachLine(
+  output: AsyncIterable<Uint8Array>,
+  use: (line: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of output) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    lines.forEach(use);
+  }
+}
+
+/** Unpack what is too deep to be reached from the target: look for it, and go down to it. */
+async function unpackDeep(
+  reading: Reading,
+  members: readonly string[],
+  tooLong: PlasmaError,
+): Promise<void> {
+  const { purpose, log } = reading;
+  if (purpose.kind !== "unpack") throw tooLong;
+  log.info("some names are too long for the kernel: reading the archive again for them");
+  const deep = new DeepFolders(members);
+  await readInto(reading, listStage(members), (name) => deep.add(name));
+  if (!deep.isComplete) throw tooLong;
+  const target = await Deno.realPath(purpose.target);
+  for (const one of deep.all) {
+    const { tooLong: left } = await readInto(reading, deepStage(target, one), "ignore");
+    if (left !== undefined && !deep.goesOn(one)) throw left;
   }
 }
 
@@ -120,6 +188,15 @@ function requireAsStored(
 }
 
 /** The archive of the strategy noop is an empty file, which tar does not like. */
-async function finish(consumer: Consumer, { bytes }: ReadResult): Promise<readonly string[]> {
-  return bytes === 0 ? [] : await consumer.finish();
+async function finish(
+  consumer: Consumer,
+  { bytes }: ReadResult,
+): Promise<Pick<ReadOutcome, "warnings" | "tooLong">> {
+  try {
+    const warnings = bytes === 0 ? [] : await consumer.finish();
+    return { warnings, tooLong: undefined };
+  } catch (error) {
+    if (!(error instanceof PlasmaError) || error.code !== tooLongNames) throw error;
+    return { warnings: [], tooLong: error };
+  }
 }

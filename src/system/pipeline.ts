@@ -31,7 +31,7 @@ export function strictStage(command: Command, what: string): Stage {
 /** The ends of a row of programs: open descriptors, or nothing. */
 interface Ends {
   readonly stdin: number | "ignore";
-  readonly stdout: number | "ignore";
+  readonly stdout: number | "ignore" | "pipe";
 }
 
 /**
@@ -193,14 +193,20 @@ export class Producer extends PipedPrograms {
 
 /** Programs whose input is written at `path`. */
 export class Consumer extends PipedPrograms {
+  /** What the last program says on its standard output, if that is a pipe. */
+  get output(): AsyncIterable<Uint8Array> {
+    return this.programs.children.at(-1)!.process.stdout!;
+  }
+
   /**
    * @param folder a private folder for the pipes
-   * @param stdout where the output of the last program goes; 1 is our own standard output
+   * @param stdout where the output of the last program goes; 1 is our own standard output, "pipe" is
+   * {@link output}
    */
   static async start(
     stages: readonly Stage[],
     folder: string,
-    stdout: number | "ignore",
+    stdout: Ends["stdout"],
   ): Promise<Consumer> {
     const [pipe] = await NamedPipe.make(folder, ["input"]);
     try {

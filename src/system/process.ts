@@ -225,6 +225,8 @@ export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
 export class Messages {
   static readonly #kept = 100;
   static readonly #lineLength = 2000;
+  /** More than tar says of the longest name. */
+  static readonly #longestRest = 256 << 10;
   readonly #decoder = new TextDecoder();
   readonly #first: string[] = [];
   readonly #last: string[] = [];
@@ -233,13 +235,13 @@ export class Messages {
 
   add(chunk: Uint8Array): void {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
-    this.#rest = lines.pop()!.slice(0, Messages.#lineLength);
+    this.#rest = lines.pop()!.slice(0, Messages.#longestRest);
     for (const line of lines) this.#push(line.trimEnd());
   }
 
   #push(line: string): void {
     if (line === "") return;
-    const short = line.slice(0, Messages.#lineLength);
+    const short = shorten(line, Messages.#lineLength);
     if (this.#first.length < Messages.#kept) {
       this.#first.push(short);
       return;
@@ -254,7 +256,7 @@ export class Messages {
   /** All lines that were kept, oldest first. */
   get lines(): string[] {
     const gap = this.#dropped === 0 ? [] : [`... ${this.#dropped} more lines ...`];
-    const rest = this.#rest === "" ? [] : [this.#rest];
+    const rest = this.#rest === "" ? [] : [shorten(this.#rest, Messages.#lineLength)];
     return [...this.#first, ...gap, ...this.#last, ...rest];
   }
 
@@ -262,4 +264,10 @@ export class Messages {
   get tail(): string {
     return this.lines.slice(-3).join(" / ");
   }
+}
+
+/** A line without its middle, if it is too long: the reason of an error stands at its end. */
+function shorten(line: string, length: number): string {
+  const half = length / 2;
+  return line.length <= length ? line : `${line.slice(0, half)}...${line.slice(-half)}`;
 }

@@ -1,10 +1,14 @@
+/** Stands for lines that were not kept: nobody knows what they said. */
+export const isGap = (line: string) => /^\.\.\. \d+ more lines \.\.\.$/.test(line);
+
 /**
  * What GNU tar has said on standard error, without its own name in front (which may be a path) and
  * without the lines that say nothing about a file.
  */
 export function tarComplaints(messages: readonly string[]): string[] {
   return messages.map((line) => line.replace(/^(?:\S*\/)?tar: /, "")).filter((line) =>
-    !/^\.\.\. \d+ more lines \.\.\.$|^Removing leading |^Exiting with failure status|^Error is not recoverable|: socket ignored$|: time stamp .* in the future$|: implausibly old time stamp /
+    !isGap(line) &&
+    !/^Removing leading |^Exiting with failure status|^Error is not recoverable|: socket ignored$|: time stamp .* in the future$|: implausibly old time stamp /
       .test(line)
   );
 }

@@ -42,6 +42,39 @@ testThatNeeds(needs, "a tree of everything that is hard comes back as it was", a
   assertEquals(namesIn(folder.path).includes("executed"), false);
 });
 
+testThatNeeds(
+  needs,
+  "plasma restore brings back what is deeper than a path may be long",
+  async () => {
+    using folder = new TemporaryFolder();
+    await using sshd = await Sshd.start();
+    const storage = folder.storage("storage");
+    for (const make of ["make_tree", "make_deep_tree"]) {
+      await sh("python3", fromRoot(`tests/testdata/${make}.py`), folder.at(make));
+    }
+    const trees = [folder.at("make_tree"), folder.at("make_deep_tree")];
+    const [destination, ...flags] = sshd.destination(storage);
+    const backup = await plasma(
+      ["backup", "--to", destination, ...flags, "--compression", "zstd", ...trees],
+      { currentFolder: folder.path },
+    );
+    assertEquals(backup.code, 0, backup.stderr);
+    const restore = (target: string, ...paths: string[]) =>
+      plasma(
+        ["restore", "latest", ...paths, "--from", destination, ...flags, "--target", target],
+        { currentFolder: folder.path },
+      );
+    const all = await restore(folder.at("all"));
+    assertEquals(all.code, 0, all.stderr);
+    for (const tree of trees) assertEquals(await walk(folder.at(`all${tree}`)), await walk(tree));
+    const one = await restore(folder.at("one"), trees[1]!);
+    assertEquals(one.code, 0, one.stderr);
+    assertEquals(await walk(folder.at(`one${trees[1]}`)), await walk(trees[1]!));
+    assertEquals(namesIn(folder.at(`one${folder.path}`)), ["make_deep_tree"]);
+    assertEquals(namesIn(folder.path).includes("executed"), false);
+  },
+);
+
 testThatNeeds(needs, "a plain tar -xp brings back all but attributes and ACLs", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");

@@ -1,0 +1,129 @@
+import type { Command } from "../system/process.ts";
+
+/**
+ * Members whose names are longer than a path may be. The kernel takes no path of more than 4095 bytes
+ * (PATH_MAX, limits.h), so tar cannot unpack them from above; from within a folder that is deep enough
+ * it can. Names are dealt with as `tar --quoting-style=escape` prints them, which is plain ASCII
+ * whatever their bytes are.
+ */
+
+/** The kernel's limit, without the byte that ends the path. */
+const longestPath = 4095;
+/** How much of a name one step goes down, so that enough is left for the folder we go into. */
+const stepBytes = 3500;
+
+/** A folder deep in an archive, from above which the members below it can be reached. */
+export interface DeepFolder {
+  /** Its name in the archive, escaped, in pieces that are short enough to be gone down one by one. */
+  readonly steps: readonly string[];
+}
+
+/** Collects, out of the listing of an archive, the folders from which its long names can be reached. */
+export class DeepFolders {
+  readonly #found = new Map<string, DeepFolder>();
+  readonly #members: readonly string[];
+  #isBeyond = false;
+
+  /** @param members what is to be unpacked, as given to tar; none stands for everything */
+  constructor(members: readonly string[]) {
+    this.#members = members.map(escapeName);
+  }
+
+  /** @param name the escaped name of a member */
+  add(name: string): void {
+    if (bytesIn(name) <= longestPath) return;
+    const steps = stepsOf(name);
+    for (let count = 1; count < steps.length; count++) {
+      const above = steps.slice(0, count);
+      const folder = above.join("/");
+      if (this.#isWanted(folder)) this.#found.set(folder, { steps: above });
+      else this.#isBeyond = true;
+    }
+  }
+
+  /** Whether all that is in a folder is to be unpacked. */
+  #isWanted(folder: string): boolean {
+    const isWithin = (member: string) => `${folder}/`.startsWith(`${member}/`);
+    return this.#members.length === 0 || this.#members.some(isWithin);
+  }
+
+  /** Those above before those below, which need them. */
+  get all(): readonly DeepFolder[] {
+    return [...this.#found.values()].toSorted((a, b) => a.steps.length - b.steps.length);
+  }
+
+  /** Whether all long names can be reached from them without unpacking what is not wanted. */
+  get isComplete(): boolean {
+    return this.#found.size > 0 && !this.#isBeyond;
+  }
+
+  /** Whether there is a folder further down from this one. */
+  goesOn({ steps }: DeepFolder): boolean {
+    const prefix = `${steps.join("/")}/`;
+    return [...this.#found.keys()].some((folder) => folder.startsWith(prefix));
+  }
+}
+
+/** A name as `tar --quoting-style=escape` prints it in the C locale. */
+export function escapeName(name: string): string {
+  const letters = "abtnvfr"; // from 7 on
+  return [...new TextEncoder().encode(name)].map((byte) => {
+    if (byte === 92) return "\\\\";
+    if (byte >= 7 && byte <= 13) return `\\${letters[byte - 7]}`;
+    if (byte >= 32 && byte < 127) return String.fromCharCode(byte);
+    return `\\${byte.toString(8).padStart(3, "0")}`;
+  }).join("");
+}
+
+/** The size of an escaped name: an escape stands for a byte. */
+const bytesIn = (name: string) => name.replace(/\\(?:\d{3}|.)/g, "x").length;
+
+function stepsOf(name: string): string[] {
+  const steps: string[] = [];
+  let step = "";
+  for (const component of name.replace(/\/+$/, "").split("/")) {
+    const longer = step === "" ? component : `${step}/${component}`;
+    if (bytesIn(longer) > stepBytes && step !== "") {
+      steps.push(step);
+      step = component;
+    } else {
+      step = longer;
+    }
+  }
+  return [...steps, step];
+}
+
+/**
+ * The command that unpacks a deep folder with all that is in it: from the folder above it, which is
+ * there already, so that tar restores the folder's own time too.
+ *
+ * @param args those of the tar that unpacks everything, with the target; not the members
+ */
+export function deepCommand(args: readonly string[], { steps }: DeepFolder): Command {
+  const last = steps.at(-1)!;
+  const folders = [...steps.slice(0, -1), last.slice(0, Math.max(0, last.lastIndexOf("/")))];
+  const member = steps.join("/");
+  const strip = member.split("/").length - 1;
+  // An x keeps the newlines at the end of a name.
+  const script = 'plain() { plain=$(printf -- "$1x"); plain=${plain%x}; }; count=$1; shift; ' +
+    'while [ "$count" -gt 0 ]; do plain "$1"; shift; set -- "$@" "--directory=$plain"; ' +
+    'count=$((count - 1)); done; plain "$1"; shift; tar "$@" -- "$plain"; ' +
+    "status=$?; cat >/dev/null; exit $status";
+  const here = folders.filter((folder) => folder !== "").map(asFormat);
+  return {
+    program: "sh",
+    args: [
+      "-c",
+      script,
+      "sh",
+      String(here.length),
+      ...here,
+      asFormat(member),
+      ...args,
+      `--strip-components=${strip}`,
+    ],
+  };
+}
+
+/** An escaped name as a format of printf(1), which knows the same escapes. */
+const asFormat = (name: string) => name.replaceAll("%", "%%");
