@@ -42,6 +42,8 @@ export class Sshd implements AsyncDisposable {
         "PermitRootLogin yes",
         "PidFile none",
         "MaxStartups 100",
+        // Else bash reads the login's ~/.bashrc, whatever that does: bash(1), INVOCATION.
+        "SetEnv SHLVL=2",
         config,
         "",
       ].join("\n"),
