@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasmaProgram } from "../support/plasma.ts";
 import { tryRun } from "../support/sh.ts";
@@ -97,7 +97,10 @@ async function failEach(calls: string, error: string, options = {}): Promise<str
     }
     // Deno keeps a cache of its own.
     const own = spoilt.filter((path) => path.startsWith(scene.storage));
-    if (code === 1) failures.push(...own.map((path) => path.split(/[./]/).at(-1)!));
+    if (code === 1) {
+      assertMatch(stderr, /input\/output error|no space left/i, what);
+      failures.push(...own.map((path) => path.split(/[./]/).at(-1)!));
+    }
   }
   throw new Error(`more than ${tooMany} calls of ${calls}`);
 }

@@ -139,35 +139,3 @@ for (const call of ["fsync", "linkat", "unlink"]) {
     },
   );
 }
-
-testThatNeeds(
-  ["root", "program strace"],
-  "a failing fsync is final: nothing is stored",
-  async () => {
-    await using disk = await Disk.make(64);
-    assertEquals((await plasma(disk.args)).code, 0);
-    const codes: number[] = [];
-    for (let number = 1;; number++) {
-      const before = await fingerprints(disk.storage);
-      const { code, stdout, lastLine, injected } = await backupInjected(
-        disk,
-        `fsync:error=EIO:when=${number}`,
-      );
-      if (!injected) break;
-      codes.push(code);
-      const now = await fingerprints(disk.storage);
-      if (code === 0) {
-        // Only the journal's may fail without harm: it informs people.
-        assertEquals(now.length, before.length + 1);
-        assertEquals(archivesIn(disk.storage).includes(stdout.trimEnd()), true);
-      } else {
-        assertEquals([code, now], [1, before]);
-        assertEquals(lastLine.includes("input/output error"), true, lastLine);
-      }
-      await assertAllVerify(disk.storage);
-      await assertNothingLeft(disk.storage);
-    }
-    assertEquals(codes.filter((code) => code === 1).length >= 3, true, codes.join());
-    assertEquals(codes.filter((code) => code === 0).length <= 1, true, codes.join());
-  },
-);
