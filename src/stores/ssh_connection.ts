@@ -84,11 +84,11 @@ export class SshConnection {
   async whenShared(opening: Promise<unknown>): Promise<void> {
     const over = opening.then(() => true);
     const pause = () => new Promise<false>((resolve) => setTimeout(resolve, socketPollMs, false));
-    // ssh makes the socket when it has logged in, and says nothing of that.
-    while (!await Promise.race([over, pause()])) {
-      if (await this.#isShared()) break;
-    }
     over.catch(() => {});
+    // ssh makes the socket when it has logged in, and says nothing of that.
+    while (!await this.#isShared()) {
+      if (await Promise.race([over, pause()])) return;
+    }
   }
 
   /** The answer in what an ssh process left. Throws as {@link request} does. */
