@@ -25,7 +25,8 @@ const patience = {
   hello: 60,
   receive: 300,
   commit: 900,
-  abort: 30,
+  /** Only tidies up: on a dead connection the next upload does it. */
+  abort: 10,
   list: 900,
   /** Reading a large archive from a slow disk takes hours. */
   verify: 24 * 3600,
