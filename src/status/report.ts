@@ -13,7 +13,8 @@ export function summaryLine(
   const what = bad.length === 0 ? "all backups are fine" : `${some.join(", ")}${more}`;
   const ages = machines.flatMap(({ ageSeconds }) => ageSeconds ?? []);
   const oldest = ages.length === 0 ? "" : ` oldest_age=${Math.max(...ages)}s`;
-  return `PLASMA ${state.toUpperCase()} - ${machines.length} machines: ${what}` +
+  const count = machines.length === 1 ? "1 machine" : `${machines.length} machines`;
+  return `PLASMA ${state.toUpperCase()} - ${count}: ${what}` +
     ` | machines=${machines.length} problems=${bad.length}${oldest}\n`;
 }
 
