@@ -268,6 +268,7 @@ export class Messages {
 
 /** A line without its middle, if it is too long: the reason of an error stands at its end. */
 function shorten(line: string, length: number): string {
-  const half = length / 2;
-  return line.length <= length ? line : `${line.slice(0, half)}...${line.slice(-half)}`;
+  if (line.length <= length) return line;
+  const head = Math.floor((length - 3) / 2);
+  return `${line.slice(0, head)}...${line.slice(head + 3 - length)}`;
 }

@@ -42,6 +42,17 @@ Deno.test("Messages stays small when a line has no end, or is very long", () => 
   assertEquals(messages.lines.map(({ length }) => length), [2000, 2000, 3]);
 });
 
+Deno.test("Messages keeps the reason at the end of a long line, whatever pieces it comes in", () => {
+  const line = `tar: ${"x".repeat(100_000)}: File name too long\n`;
+  for (const size of [1000, 4096, 99_000, line.length - 8]) {
+    const messages = new Messages();
+    for (let start = 0; start < line.length; start += size) {
+      messages.add(bytes(line.slice(start, start + size)));
+    }
+    assertEquals(messages.lines.map((kept) => kept.slice(-21)), ["x: File name too long"]);
+  }
+});
+
 Deno.test("Messages copes with bytes that are not UTF-8", () => {
   const messages = new Messages();
   messages.add(new Uint8Array([0x61, 0xff, 0x0a]));

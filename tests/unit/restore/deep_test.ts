@@ -1,0 +1,35 @@
+import { assertEquals } from "@std/assert";
+import { DeepFolders, escapeName } from "../../../src/restore/deep.ts";
+
+const name = (parts: number, part = "x".repeat(99)) => Array(parts).fill(part).join("/");
+
+Deno.test("names that the kernel takes need no folder", () => {
+  const deep = new DeepFolders([]);
+  deep.add("etc/passwd");
+  deep.add(`${name(40)}/${"y".repeat(95)}`); // 4095 bytes
+  // As it is listed it is longer.
+  deep.add(name(20, escapeName("ü".repeat(49))));
+  assertEquals([deep.all, deep.isComplete], [[], false]);
+});
+
+Deno.test("a long name is reached from a folder for every 3500 bytes of it", () => {
+  const deep = new DeepFolders([]);
+  deep.add(`${name(40)}/${"y".repeat(96)}`);
+  assertEquals(deep.all.map(({ steps }) => steps), [[name(35)]]);
+  deep.add(`${name(100)}/`);
+  assertEquals(deep.all.map(({ steps }) => steps), [[name(35)], [name(35), name(35)]]);
+  assertEquals(deep.all.map((folder) => deep.goesOn(folder)), [true, false]);
+  assertEquals(deep.isComplete, true);
+});
+
+Deno.test("no folder is unpacked of which only a part is wanted", () => {
+  for (const [member, isComplete] of [["x".repeat(99), true], [name(36), false]] as const) {
+    const deep = new DeepFolders([member]);
+    deep.add(name(50));
+    assertEquals(deep.isComplete, isComplete);
+  }
+});
+
+Deno.test("escapeName() gives names as tar lists them", () => {
+  assertEquals(escapeName("a b%\n\t\\ü\u007f'\"$*"), "a b%\\n\\t\\\\\\303\\274\\177'\"$*");
+});
