@@ -13,8 +13,7 @@ export function summaryLine(
   const what = bad.length === 0 ? "all backups are fine" : `${some.join(", ")}${more}`;
   const ages = machines.flatMap(({ ageSeconds }) => ageSeconds ?? []);
   const oldest = ages.length === 0 ? "" : ` oldest_age=${Math.max(...ages)}s`;
-  const count = machines.length === 1 ? "1 machine" : `${machines.length} machines`;
-  return `PLASMA ${state.toUpperCase()} - ${count}: ${what}` +
+  return `PLASMA ${state.toUpperCase()} - ${machines.length} machines: ${what}` +
     ` | machines=${machines.length} problems=${bad.length}${oldest}\n`;
 }
 
