@@ -26,6 +26,9 @@ export function incomingFiles(folder: StorageFolder, id: RunId) {
   };
 }
 
+/** How long to wait for the lock of an upload, which others may be looking at. */
+export const lockWaitSeconds = 5;
+
 /** The upload that this process is writing. */
 export class IncomingUpload implements Disposable {
   readonly #file: number;
@@ -55,7 +58,10 @@ export class IncomingUpload implements Disposable {
     try {
       const upload = new IncomingUpload(createPrivate(files.part), files);
       try {
-        if (!await lockOpenFile(upload.file)) throw new Error("the new upload is locked already");
+        // Whoever looks whether it is being written holds the lock for a moment.
+        if (!await lockOpenFile(upload.file, lockWaitSeconds)) {
+          throw new Error("the new upload is locked already");
+        }
         requireHardLinks(files.part, folder.path);
         return upload;
       } catch (error) {
@@ -107,16 +113,13 @@ export function readReceived(folder: StorageFolder, id: RunId): Transfer | undef
   }
 }
 
-/** How long a dying writer may take to let go of an upload that is to be removed. */
-const removalWaitSeconds = 5;
-
-/** Remove what an upload has left; waits a little for a process that still writes it. */
+/** Remove what an upload has left; waits a little for a dying process that still writes it. */
 export async function removeUpload(folder: StorageFolder, id: RunId): Promise<void> {
   const { part } = incomingFiles(folder, id);
   let file;
   try {
     file = fs.openSync(part, "r");
-    await lockOpenFile(file, removalWaitSeconds);
+    await lockOpenFile(file, lockWaitSeconds);
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   } finally {

@@ -10,7 +10,7 @@ import type { Transfer } from "../system/pump.ts";
 import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import type { StorageFolder } from "./folder.ts";
-import { incomingFiles, removeDeadUploads } from "./incoming.ts";
+import { incomingFiles, lockWaitSeconds, removeDeadUploads } from "./incoming.ts";
 import { emptySha256, type SubvolumeRecord } from "./manifest.ts";
 import type { ReceiveOrder, Upload } from "./mod.ts";
 
@@ -159,7 +159,7 @@ async function openIncoming(
   const { part, subvolumes } = incomingFiles(storage, id);
   try {
     const lock = openPrivate(part);
-    if (!await lockOpenFile(lock)) {
+    if (!await lockOpenFile(lock, lockWaitSeconds)) {
       fs.closeSync(lock);
       throw new PlasmaError("storage", "another process receives for this run");
     }
