@@ -32,6 +32,8 @@ export class DeepFolders {
   /** @param name the escaped name of a member */
   add(name: string): void {
     if (bytesIn(name) <= longestPath) return;
+    // Such names no tar gives to what it archives.
+    if (/(?:^|\/)\.{0,2}\//.test(name)) this.#isBeyond = true;
     const steps = stepsOf(name);
     for (let count = 1; count < steps.length; count++) {
       const above = steps.slice(0, count);
@@ -94,35 +96,57 @@ function stepsOf(name: string): string[] {
 }
 
 /**
- * The command that unpacks a deep folder with all that is in it: from the folder above it, which is
- * there already, so that tar restores the folder's own time too.
+ * What goes down to the folder above a deep one and unpacks that one there.
  *
- * @param args those of the tar that unpacks everything, with the target; not the members
+ * An earlier pass has made symbolic links, which tar would follow as it follows those of the user: so
+ * none is followed on the way down, and what is in the folder is removed, so that tar itself makes
+ * all that it enters. A file in it that is a hard link too would lose its other names: then
+ * nothing is done. An x keeps the newlines at the end of a name; the shell complains where a folder is
+ * too deep to have a path, which does not matter.
  */
-export function deepCommand(args: readonly string[], { steps }: DeepFolder): Command {
-  const last = steps.at(-1)!;
-  const folders = [...steps.slice(0, -1), last.slice(0, Math.max(0, last.lastIndexOf("/")))];
+const script = `
+fail() { printf '%s\\n' "$1" >&2; cat >/dev/null; exit 1; }
+plain() { plain=$(printf -- "$1x"); plain=./\${plain%x}; }
+cd -P -- "$1" || fail 'cannot enter the target'
+count=$2
+shift 2
+while :; do
+  plain "$1"
+  [ -d "$plain" ] && [ ! -h "$plain" ] || fail 'a name leads through what is no folder'
+  [ "$count" -gt 0 ] || break
+  cd -P -- "$plain" 2>/dev/null || fail 'cannot enter a folder'
+  shift
+  count=$((count - 1))
+done
+shift
+linked=$(find "$plain" -type f -links +1 2>/dev/null | head -c 1)
+[ -z "$linked" ] || fail 'hard links are in folders that are too deep for the kernel'
+find "$plain" -mindepth 1 -delete || fail 'cannot unpack a folder again'
+plain "$1"
+shift
+tar "$@" -- "\${plain#./}"
+status=$?
+cat >/dev/null
+exit $status
+`;
+
+/**
+ * The command that unpacks a deep folder with all that is in it.
+ *
+ * @param target a folder in which nothing is but what was unpacked
+ * @param flags those of the tar that unpacks everything
+ */
+export function deepCommand(
+  target: string,
+  flags: readonly string[],
+  { steps }: DeepFolder,
+): Command {
   const member = steps.join("/");
-  const strip = member.split("/").length - 1;
-  // An x keeps the newlines at the end of a name.
-  const script = 'plain() { plain=$(printf -- "$1x"); plain=${plain%x}; }; count=$1; shift; ' +
-    'while [ "$count" -gt 0 ]; do plain "$1"; shift; set -- "$@" "--directory=$plain"; ' +
-    'count=$((count - 1)); done; plain "$1"; shift; tar "$@" -- "$plain"; ' +
-    "status=$?; cat >/dev/null; exit $status";
-  const here = folders.filter((folder) => folder !== "").map(asFormat);
-  return {
-    program: "sh",
-    args: [
-      "-c",
-      script,
-      "sh",
-      String(here.length),
-      ...here,
-      asFormat(member),
-      ...args,
-      `--strip-components=${strip}`,
-    ],
-  };
+  const components = member.split("/");
+  const above = components.length - 1;
+  const names = [...components, member].map(asFormat);
+  const args = [target, String(above), ...names, ...flags, `--strip-components=${above}`];
+  return { program: "sh", args: ["-c", script, "sh", ...args] };
 }
 
 /** An escaped name as a format of printf(1), which knows the same escapes. */

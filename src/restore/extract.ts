@@ -25,21 +25,21 @@ export function memberNames(paths: readonly string[]): string[] {
  * only at the end, when nothing can be written through them any more.
  */
 export function extractStage({ target, members }: Extraction): Stage {
-  return { command: drained([...flags(target), "--", ...members]), judge: judgeExtraction };
+  const args = [...unpackFlags(), `--directory=${target}`, "--", ...members];
+  return { command: drained(args), judge: judgeExtraction };
 }
 
 /** The tar that unpacks a folder that cannot be reached from above. */
 export function deepStage(target: string, folder: DeepFolder): Stage {
-  return { command: deepCommand(flags(target), folder), judge: judgeExtraction };
+  return { command: deepCommand(target, unpackFlags(), folder), judge: judgeExtraction };
 }
 
-function flags(target: string): string[] {
+function unpackFlags(): string[] {
   const isRoot = Deno.uid() === 0;
   return [
     "--extract",
     "--file=-",
     "--blocking-factor=128",
-    `--directory=${target}`,
     "--preserve-permissions",
     "--numeric-owner",
     "--acls",
@@ -89,7 +89,9 @@ function remedyFor(words: string): string {
   if (/Cannot hard link to/.test(words)) {
     return "a hard link needs the file that it is a link to: restore that path too";
   }
-  if (/File name too long/.test(words)) return "unpack a folder below it by hand, with tar -C";
+  if (/File name too long/.test(words)) {
+    return "restore into a new folder, or by hand with tar -C: see README.md";
+  }
   if (/No space left/.test(words)) return "free some space, or name another --target";
   return "do not take what was unpacked for complete";
 }

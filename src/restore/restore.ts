@@ -142,7 +142,8 @@ async function unpackDeep(
   tooLong: PlasmaError,
 ): Promise<void> {
   const { purpose, log } = reading;
-  if (purpose.kind !== "unpack") throw tooLong;
+  // What is unpacked again is removed first: nothing of the user's may be among it.
+  if (purpose.kind !== "unpack" || purpose.intoExisting) throw tooLong;
   log.info("some names are too long for the kernel: reading the archive again for them");
   const deep = new DeepFolders(members);
   await readInto(reading, listStage(members), (name) => deep.add(name));

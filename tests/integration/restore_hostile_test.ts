@@ -24,6 +24,12 @@ const tricks: Record<string, string> = {
   "hard link up": 'hardlink("h", "../outside/precious"); add("h")',
   "hard link to a link": 'symlink("l", "OUT/precious"); hardlink("h", "l"); add("h")',
   "hard link to a link to a folder": 'symlink("l", "OUT"); hardlink("h", "l"); add("h/evil")',
+  "link under a name too long for the kernel, made of dots":
+    'symlink("l", "OUT"); add("l/" + "./" * 2500 + "evil")',
+  "the same, the link last": 'add("l/" + "./" * 2500 + "evil"); symlink("l", "OUT")',
+  "link deep down, after a name that is too long":
+    'd = "/".join(["d" * 250] * 15); [folder(d[:251 * n - 1]) for n in range(1, 16)]; ' +
+    'add(d + "/l/" + "/".join(["n" * 250] * 3) + "/evil"); symlink(d + "/l", "OUT")',
   "mode through a link": 'symlink("l", "OUT/precious"); hardlink("l2", "l"); folder("l2")',
 };
 
