@@ -10,6 +10,7 @@ import {
 import { type Findings, type FoundSnapshot, type Root, surveyBtrfs } from "../btrfs/survey.ts";
 import { requireSnapshots } from "../btrfs/survey.ts";
 import { PlasmaError } from "../errors.ts";
+import type { Command } from "../system/process.ts";
 import { isSameOwner } from "../system/run_id.ts";
 import { coverageOf } from "./btrfs_coverage.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
@@ -141,7 +142,8 @@ async function describe(
     : [];
   // The newest first; the time in a run id would not do, for clocks are set back.
   const parents = older.toSorted((a, b) => b.madeIn - a.madeIn);
-  return { path: root.path, snapshot: { path, identity: identityOf(ids) }, parents };
+  const snapshot = { path, identity: identityOf(ids) };
+  return { path: root.path, snapshot, parents, family: snapshot.identity, madeIn: ids.madeIn };
 }
 
 /**
@@ -164,6 +166,10 @@ class OpenSubvolumes implements SubvolumeSource {
     // Until the archive is committed the older snapshots are the parents of the next try.
     this.#doomed = snapshots;
     this.#older = older;
+  }
+
+  within(command: Command): Command {
+    return command;
   }
 
   async dropUnknown(identities: ReadonlySet<string>): Promise<readonly string[]> {

@@ -98,6 +98,8 @@ export interface StreamSource extends OpenSource {
 export interface SubvolumeSource extends OpenSource {
   readonly archives: "subvolumes";
   readonly subvolumes: readonly SentSubvolume[];
+  /** Given a command that names the paths of snapshots, return it as it must be run to see them. */
+  within(command: Command): Command;
   /**
    * Delete kept snapshots that the store does not have: runs that were killed have left them.
    *
@@ -116,6 +118,13 @@ export interface SentSubvolume {
   readonly snapshot: SentSnapshot;
   /** Earlier snapshots of it that were kept, the newest first. */
   readonly parents: readonly SentSnapshot[];
+  /**
+   * Names the family: subvolumes with the same one are snapshots of one another, or of one origin, and
+   * share extents.
+   */
+  readonly family: string;
+  /** The transaction of the filesystem in which its state was frozen; relatives that are near share most. */
+  readonly madeIn: number;
 }
 
 /** A read-only snapshot, and the uuid by which it is known where it was sent to. */
