@@ -51,6 +51,6 @@ async function hookIgnoresTerm(): Promise<void> {
 }
 
 // One test, because they all wait, and can do so at the same time.
-Deno.test("whoever never answers, asks or ends is given up", async () => {
+Deno.test("whoever never answers, asks or ends is given up (rows 14, 25, 26, 38)", async () => {
   await Promise.all([handshakeStalls(), requestNeverComes(), hookIgnoresTerm()]);
 });
