@@ -54,3 +54,16 @@ for (const [signal, status] of [["SIGHUP", 129], ["SIGINT", 130]] as const) {
     await site.assertNothingLeft();
   });
 }
+
+btrfsTest("SIGHUP, twice, at each stage leaves nothing behind (row 22)", async (site) => {
+  await makeSource(site);
+  await atEachStage(async (stop) => {
+    const { run, open } = await stop(site);
+    for (const _ of [1, 2]) run.child.kill("SIGHUP");
+    open();
+    const { code, lastLine } = await run.output;
+    assertEquals(code, 129, lastLine);
+    await site.assertNothingLeft();
+  });
+  await site.assertArchivesAreWhole();
+});
