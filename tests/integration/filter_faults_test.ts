@@ -1,8 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { newKey } from "../support/archives.ts";
-import { archivesIn, TemporaryFolder } from "../support/folders.ts";
+import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
-import { assertNothingLeft } from "../support/runs.ts";
+import { assertNothingLeft, writeConfig } from "../support/runs.ts";
+import { tryRun } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 
 /** How a program ends when it has read the beginning of its input, and what is said of it. */
@@ -43,4 +44,37 @@ ${end}
       await assertNothingLeft(storage);
     });
   }
+}
+
+/** What of a config needs the program. */
+const needed: Readonly<Record<string, object>> = {
+  gzip: { compression: "gzip" },
+  xz: { compression: "xz" },
+  zstd: { compression: "zstd" },
+  age: { encryption: { recipients: ["ssh-rsa AAAA"] } },
+};
+
+for (const [program, more] of Object.entries(needed)) {
+  Deno.test(`row 11: without ${program} a backup that needs it is refused`, async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/file", "content");
+    const storage = folder.storage("storage");
+    const config = writeConfig(folder, storage, {
+      executeBefore: [`: >${folder.at("hook-ran")}`],
+      ...more,
+    });
+    const tools =
+      "cat flock mkfifo sh tar timeout readlink stat getent id cut uname mkdir env deno";
+    Deno.mkdirSync(folder.at("bin"));
+    for (const tool of tools.split(" ")) {
+      const { stdout } = await tryRun("sh", "-c", `command -v ${tool}`);
+      if (stdout !== "") Deno.symlinkSync(stdout.trimEnd(), folder.at(`bin/${tool}`));
+    }
+    const { code, lastLine } = await plasma(["backup", "--config", config], {
+      environment: { PATH: folder.at("bin") },
+    });
+    assertEquals([code, archivesIn(storage)], [2, []], lastLine);
+    assertMatch(lastLine, new RegExp(`"${program}".*install the package`));
+    assertEquals(namesIn(folder.path).includes("hook-ran"), false);
+  });
 }

@@ -1,9 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn } from "../support/folders.ts";
+import { modeOf } from "../support/modes.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh, until } from "../support/sh.ts";
 import type { Site } from "../support/site.ts";
-import { keptOf, type Nights, noise, sendTest } from "./send_night.ts";
+import { keptOf, Nights, noise, sendTest } from "./send_night.ts";
 
 /** The archives that a storage on the second btrfs has after a power cut now; each must verify. */
 async function cutPower(site: Site, nights: Nights): Promise<string[]> {
@@ -73,4 +74,41 @@ for (const [signal, status] of [["SIGTERM", 143], ["SIGHUP", 129], ["SIGINT", 13
       await nights.runWell();
     },
   );
+}
+
+sendTest(
+  "row 31: a storage without space for a stream fails the run and keeps what is there",
+  async (site) => {
+    await site.addBtrfs("small", { megabytes: 114, flags: ["--mixed"] });
+    const nights = new Nights(site, "small/backups");
+    await nights.runWell();
+    const [archives, kept] = [nights.archives, keptOf(site)];
+    site.write("btrfs/data/large", noise(120_000_000));
+    const { code, stderr, lastLine } = await nights.run();
+    assertEquals(code, 1, stderr);
+    assertMatch(lastLine, /no space left/i);
+    assertEquals([nights.archives, keptOf(site)], [archives, kept]);
+    assertEquals(namesIn(`${nights.storage}/.plasma/incoming`), []);
+    assertEquals((await site.snapshots()).filter((line) => !line.includes(".sent")), []);
+    Deno.removeSync(site.at("btrfs/data/large"));
+    // btrfs gives the space of a deleted subvolume back after a while.
+    await sh("btrfs", "filesystem", "sync", site.at("small"));
+    await sh("btrfs", "subvolume", "sync", site.at("small"));
+    await nights.runWell();
+  },
+);
+
+for (const umask of ["000", "777"]) {
+  sendTest(`row 10: an archive of subvolumes is private with umask ${umask}`, async (_, nights) => {
+    const through = ["sh", "-c", `umask ${umask}; exec "$@"`, "sh"];
+    const { code, stderr } = await nights.run({ through });
+    assertEquals(code, 0, stderr);
+    const paths = [
+      nights.newest,
+      `${nights.storage}/.plasma`,
+      `${nights.storage}/.plasma/incoming`,
+    ];
+    for (const path of paths) assertEquals(modeOf(path), 0o700, path);
+    assertEquals(modeOf(`${nights.newest}/manifest.json`), 0o600);
+  });
 }
