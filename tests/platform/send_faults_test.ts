@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { flip } from "../support/archives.ts";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { modeOf } from "../support/modes.ts";
 import { plasma } from "../support/plasma.ts";
@@ -112,3 +113,32 @@ for (const umask of ["000", "777"]) {
     assertEquals(modeOf(`${nights.newest}/manifest.json`), 0o600);
   });
 }
+
+sendTest("row 43: a byte that rots on the disk of the storage is found", async (site, nights) => {
+  const mark = crypto.randomUUID();
+  site.write("btrfs/data/large", `${mark}${"x".repeat(100_000)}`);
+  await nights.runWell();
+  const good = nights.archives;
+  site.write("btrfs/data/large", "another one".repeat(10_000));
+  await nights.runWell();
+
+  await sh("umount", site.at("store"));
+  const found = await sh(
+    "grep",
+    "--byte-offset",
+    "--only-matching",
+    "--text",
+    mark,
+    site.at("image1"),
+  );
+  const offset = Number(found.split(":")[0]);
+  assert(offset > 0 && found.split("\n").length === 2, found);
+  flip(site.at("image1"), offset);
+  await site.mount("store", "-o", "loop", site.at("image1"));
+
+  const verify = await plasma(["verify", "--all", "--deep", "--json", "--from", nights.storage]);
+  assertEquals(verify.code, 1, verify.stderr);
+  const verdicts: { name: string; state: string }[] = JSON.parse(verify.stdout);
+  const damaged = verdicts.filter(({ state }) => state !== "ok").map(({ name }) => name);
+  assertEquals([verdicts.length, damaged], [2, good]);
+});
