@@ -77,13 +77,17 @@ export async function runBackup(settings: Settings, context: RunContext): Promis
   try {
     await runLocked(settings, context, outcome);
   } catch (error) {
-    outcome.failure = causeOf(error, context);
+    outcome.failure = await causeOf(error, context);
   }
   return outcome.result();
 }
 
-/** Ctrl-C reaches our children too: that one of them failed says nothing then. */
-const causeOf = (error: unknown, { signal }: RunContext) => signal.aborted ? signal.reason : error;
+/** Why a run failed. Ctrl-C reaches our children too: that one of them failed says nothing then. */
+async function causeOf(error: unknown, { signal }: RunContext): Promise<unknown> {
+  // The end of a child may be noticed a moment before the signal that both got.
+  if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, 100));
+  return signal.aborted ? signal.reason : error;
+}
 
 /** What every run starts; missing ones are found before anything is run. */
 const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
@@ -113,7 +117,7 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
   try {
     await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
   } catch (error) {
-    outcome.failure = causeOf(error, context);
+    outcome.failure = await causeOf(error, context);
   }
   await runFinalHooks(settings, context, outcome);
 }
