@@ -11,7 +11,9 @@ export const help = `plasma rotate [--dry-run] [--json] FOLDER...
 plasma-rotate FOLDER...
 
 Delete from each storage folder the archives that its policy (plasma-rotate.json in the
-folder) no longer keeps. Prints a line with the reason for each archive.
+folder) no longer keeps. "daily": 7 keeps the newest 7 daily archives, and the first one of
+each of the newest 7 days that have any; so with the other labels and their hours, weeks,
+months and years. Prints a line with the reason for each archive.
 
   --dry-run   delete nothing, only say what would be deleted
   --json      print a list with a report per folder`;
