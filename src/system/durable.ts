@@ -1,5 +1,6 @@
 import fs from "node:fs";
-import { isNotFound } from "../errors.ts";
+import { errorCode, isNotFound } from "../errors.ts";
+import { NotRegularError, openRegularFile } from "./regular_file.ts";
 
 /**
  * Files and folders that survive a power cut, and that only their owner can read whatever the
@@ -16,11 +17,30 @@ export function createPrivate(path: string): number {
   return file;
 }
 
-/** Open a file for locking, and create it with mode 0600 if it does not exist. */
+/** How often to try when others create and remove the file at the same time. */
+const openTries = 100;
+
+/**
+ * Open a file for reading and writing, with mode 0600, and create it if it does not exist.
+ *
+ * @throws {NotRegularError} if something else is in its place, or it has another name
+ */
 export function openPrivate(path: string): number {
-  const file = fs.openSync(path, O_CREAT | O_NOFOLLOW | O_RDWR, 0o600);
-  fs.fchmodSync(file, 0o600);
-  return file;
+  for (let attempt = 0; attempt < openTries; attempt++) {
+    try {
+      const file = openRegularFile(path, "own");
+      fs.fchmodSync(file, 0o600);
+      return file;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    try {
+      return createPrivate(path);
+    } catch (error) {
+      if (errorCode(error) !== "EEXIST") throw error;
+    }
+  }
+  throw new NotRegularError("somebody keeps removing it");
 }
 
 /** Write a new file and bring it to the disk. Throws EEXIST if there is one. */
