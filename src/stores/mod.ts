@@ -108,6 +108,8 @@ export interface Download extends AsyncDisposable {
   readonly sha256: string | undefined;
   /** Before the bytes comes a line of at most so many bytes, for {@link finish}. */
   readonly headerLimit: number | undefined;
+  /** If that line does not begin so, {@link finish} throws: what follows it is not the archive. */
+  readonly headerStart?: string;
   /** The reader has opened the path. */
   onOpen(): void;
   /**
