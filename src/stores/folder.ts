@@ -1,3 +1,4 @@
+import fs from "node:fs";
 import { policyFileName } from "../config/policy.ts";
 import { readPolicy } from "../config/policy_file.ts";
 import { errorCode, isNotFound, PlasmaError, reasonOf } from "../errors.ts";
@@ -5,6 +6,7 @@ import { type ArchiveName, parseArchiveName, sidecarSuffix } from "../rotation/a
 import type { Policy } from "../rotation/policy.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Lock } from "../system/lock.ts";
+import type { FileIdentity } from "../system/regular_file.ts";
 import { readManifest } from "./manifest.ts";
 
 /** What lies in a storage folder. */
@@ -21,7 +23,12 @@ const lockWaitSeconds = 300;
 
 /** A storage folder: a folder with a policy, see section "Storage folder" of the README. */
 export class StorageFolder {
-  private constructor(readonly path: string, readonly policy: Policy) {}
+  private constructor(
+    readonly path: string,
+    /** What the folder is known by, wherever its path may lead. */
+    readonly identity: FileIdentity,
+    readonly policy: Policy,
+  ) {}
 
   /**
    * Open a folder that has a policy. Changes nothing.
@@ -32,8 +39,9 @@ export class StorageFolder {
    */
   static async open(path: string): Promise<StorageFolder> {
     const real = await realFolder(path);
+    const identity = fs.lstatSync(real, { bigint: true });
     requireOwnFolders(real);
-    return new StorageFolder(real, readPolicy(real, path));
+    return new StorageFolder(real, identity, readPolicy(real, path));
   }
 
   /** Uploads under way; made on first use. */

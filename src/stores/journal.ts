@@ -33,11 +33,10 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
   const time = Temporal.Now.instant().toString({ smallestUnit: "second" });
   const lines = entries.map((entry) => JSON.stringify({ time, ...entry }) + "\n").join("");
   try {
-    const file = openPrivate(path);
+    const file = openPrivate(path, "append");
     try {
-      const size = fs.fstatSync(file).size;
-      const text = endsInLine(file, size) ? lines : `\n${lines}`;
-      fs.writeSync(file, new TextEncoder().encode(text), 0, undefined, size);
+      // In one piece, at the end: others may write at the same time.
+      fs.writeSync(file, new TextEncoder().encode(endsInLine(file) ? lines : `\n${lines}`));
       fs.fsyncSync(file);
     } finally {
       fs.closeSync(file);
@@ -48,7 +47,8 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
 }
 
 /** False if a power cut has torn the last line. */
-function endsInLine(file: number, size: number): boolean {
+function endsInLine(file: number): boolean {
+  const { size } = fs.fstatSync(file);
   const last = new Uint8Array(1);
   return size === 0 || (fs.readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 10);
 }

@@ -15,7 +15,19 @@ export class NotRegularError extends Error {
   override readonly name = "NotRegularError";
 }
 
-const { O_NONBLOCK, O_NOFOLLOW, O_RDONLY, O_RDWR } = fs.constants;
+const { O_APPEND, O_NONBLOCK, O_NOFOLLOW, O_RDONLY, O_RDWR } = fs.constants;
+
+/**
+ * What a file is opened for. To be written to it may have no other name (hard link), under which it
+ * would be somebody else's file. With "append" all that is written goes to its end.
+ */
+export type Access = "read" | "write" | "append";
+
+const flagsFor: Readonly<Record<Access, number>> = {
+  read: O_RDONLY,
+  write: O_RDWR,
+  append: O_RDWR | O_APPEND,
+};
 
 /** How often a file that somebody replaces by another one at this moment is looked at again. */
 const tries = 10;
@@ -23,17 +35,12 @@ const tries = 10;
 /**
  * Open a regular file that is there.
  *
- * @param access "own" also for writing: then it may have no other name (hard link), under which it
- * would be somebody else's file
  * @throws {NotRegularError} if it is anything else; errors of the system as they are
  */
-export function openRegularFile(path: string, access: "read" | "own" = "read"): number {
+export function openRegularFile(path: string, access: Access = "read"): number {
   for (let attempt = 0; attempt < tries; attempt++) {
     requireRegular(fs.lstatSync(path, { bigint: true }), access);
-    const file = fs.openSync(
-      path,
-      (access === "own" ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOFOLLOW,
-    );
+    const file = fs.openSync(path, flagsFor[access] | O_NONBLOCK | O_NOFOLLOW);
     try {
       const opened = fs.fstatSync(file, { bigint: true });
       if (isStillAt(path, opened)) {
@@ -84,8 +91,14 @@ export function readFully(file: number, buffer: Uint8Array, position: number): n
   return length;
 }
 
-/** True if a name stands for the file that is open. */
-export function isStillAt(path: string, { dev, ino }: { dev: bigint; ino: bigint }): boolean {
+/** What tells a file or folder from all others. */
+export interface FileIdentity {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+/** True if a name stands for that file or folder itself, and not for a link to it. */
+export function isStillAt(path: string, { dev, ino }: FileIdentity): boolean {
   try {
     const named = fs.lstatSync(path, { bigint: true });
     return named.dev === dev && named.ino === ino;
@@ -95,11 +108,11 @@ export function isStillAt(path: string, { dev, ino }: { dev: bigint; ino: bigint
   }
 }
 
-function requireRegular(found: fs.BigIntStats, access: "read" | "own"): void {
+function requireRegular(found: fs.BigIntStats, access: Access): void {
   if (!found.isFile()) {
     throw new NotRegularError(`it is ${kindOf(found)}, and not a regular file`);
   }
-  if (access === "own" && found.nlink > 1n) {
+  if (access !== "read" && found.nlink > 1n) {
     throw new NotRegularError(`it has ${found.nlink} names (hard links): remove it, or copy it`);
   }
 }

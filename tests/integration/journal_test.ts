@@ -132,6 +132,18 @@ Deno.test("row 88: who may read cannot fill the disk with what the journal knows
   assertEquals(entries().map(({ state }) => state), ["ok", "ok", "damaged"]);
 });
 
+Deno.test("row 88: verifications at the same time are all noted", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  const names = Array.from({ length: 12 }, (_, index) => `202501${index + 10}-0000-daily.tar`);
+  for (const name of names) folder.write(`storage/${name}`, "x");
+  Deno.mkdirSync(`${storage}/.plasma`);
+  await Promise.all(
+    names.map((name) => serve(request("verify", { folder: storage, name }))),
+  );
+  assertEquals(journalOf(storage).map((line) => JSON.parse(line).archive).toSorted(), names);
+});
+
 Deno.test("row 88: what lies in a journal and is no entry is passed over", async () => {
   using folder = new TemporaryFolder();
   const storage = await makeStorage(folder);
