@@ -8,6 +8,7 @@ import { errorCode, PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { initStorageFolder } from "../stores/init.ts";
 import { writeDurably } from "../system/durable.ts";
+import { printable } from "../system/printable.ts";
 
 export const help = `plasma init FOLDER
 plasma init [--config FILE]
@@ -31,7 +32,7 @@ export function run(args: readonly string[]): Promise<ExitStatus> {
   const path = resolvePath(folder ?? line.value("config") ?? agentConfigPlaces[0], Deno.cwd());
   const report = folder === undefined ? writeConfig(path) : makeFolder(path);
   if (line.has("json")) printJson(report.json);
-  else print(report.text);
+  else print(printable(report.text));
   return Promise.resolve(ExitStatus.Done);
 }
 

@@ -6,6 +6,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { LocalStore } from "../stores/local.ts";
 import type { RotationReport } from "../stores/mod.ts";
 import { Log } from "../system/log.ts";
+import { printable } from "../system/printable.ts";
 
 export const help = `plasma rotate [--dry-run] [--json] FOLDER...
 plasma-rotate FOLDER...
@@ -64,10 +65,12 @@ function worse(a: ExitStatus, b: ExitStatus): ExitStatus {
 function describe({ folder, decisions }: RotationReport, dryRun: boolean): string {
   const [verb, participle] = dryRun ? ["would delete", "to be deleted"] : ["delete", "deleted"];
   const lines = decisions.map(({ name, keep, reason }) =>
-    `${(keep ? "keep" : verb).padEnd(verb.length)}  ${name}  ${reason}\n`
+    `${(keep ? "keep" : verb).padEnd(verb.length)}  ${name}  ${printable(reason)}\n`
   );
   const doomed = decisions.filter(({ keep }) => !keep).length;
-  return `${lines.join("")}${folder}: ${decisions.length - doomed} kept, ${doomed} ${participle}\n`;
+  return `${lines.join("")}${printable(folder)}: ${
+    decisions.length - doomed
+  } kept, ${doomed} ${participle}\n`;
 }
 
 function tellProblems({ folder, failed, future, foreign }: RotationReport, log: Log): void {

@@ -59,7 +59,7 @@ export function assess(
       lastVerified: null,
     };
   }
-  const { archives, foreign, torn } = findings;
+  const { archives, foreign, torn, problem } = findings;
   const past = archives.filter(({ state }) => state !== "dated in the future");
   const newest = past.at(-1);
   const ageSeconds = newest === undefined ? null : ageOf(newest, now);
@@ -74,6 +74,7 @@ export function assess(
       : []),
     ...findingProblems(archives),
     ...(torn > 0 ? [["warning", `${torn} torn uploads`] as const] : []),
+    ...(problem === undefined ? [] : [["warning", problem] as const]),
     ...(foreign.length > 0 ? [["ok", `foreign: ${foreign.slice(0, 3).join(", ")}`] as const] : []),
   ].map(([state, text]) => [state as MonitoringStateName, text as string]);
   const times = archives.flatMap(({ verified }) => verified ?? []).sort();
