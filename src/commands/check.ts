@@ -9,7 +9,7 @@ import { openFilters } from "../filters/mod.ts";
 import { openStore } from "../stores/mod.ts";
 import { type Coverage, openStrategy } from "../strategies/mod.ts";
 import { formatBytes } from "../system/progress.ts";
-import { requireTool } from "../system/tools.ts";
+import { requireSafePath, requireTool } from "../system/tools.ts";
 
 export const help = `plasma check [--config FILE] [--json]
 
@@ -32,6 +32,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   if (line.positional.length > 0) {
     throw new UsageError("command line", `unexpected argument "${line.positional[0]}"`);
   }
+  requireSafePath();
   const settings = await loadSettings(line.value("config"));
   const findings = [
     { what: "config", isGood: true, detail: "good" },
