@@ -1,5 +1,6 @@
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "./durable.ts";
+import { environmentVariable } from "./environment.ts";
 import { isLocked, Lock } from "./lock.ts";
 import { newRunId, type RunId, type RunOwner, runOwner, thisMachine } from "./run_id.ts";
 
@@ -108,7 +109,7 @@ export class PipeFolder implements AsyncDisposable {
 /** `/run/plasma` for root, else the user's runtime folder, else a private one in /tmp. */
 function runtimeFolder(): string {
   const uid = Deno.uid();
-  const own = Deno.env.get("XDG_RUNTIME_DIR");
+  const own = environmentVariable("XDG_RUNTIME_DIR");
   let folder = `/tmp/plasma-${uid}`;
   if (uid === 0 && isFolder("/run")) folder = "/run/plasma";
   else if (own?.startsWith("/") && isFolder(own)) folder = `${own}/plasma`;

@@ -41,31 +41,32 @@ export function requireSafePath(): void {
   if (isPathSafe || Deno.uid() !== 0) return;
   const path = environmentVariable("PATH") ?? "";
   for (const folder of path === "" ? [] : path.split(":")) {
-    if (!folder.startsWith("/")) {
-      throw new UsageError(
-        "tools",
-        `PATH has ${folder === "" ? "an empty entry" : `the relative entry ${folder}`}, ` +
-          "and root would run programs of whatever folder it is in",
-        "take it out of PATH",
-      );
-    }
+    if (!folder.startsWith("/")) throw relativeEntry(folder, "root would run the programs there");
     requireTrusted(folder, "tools", "the entry of PATH");
   }
   isPathSafe = true;
 }
 
+function relativeEntry(folder: string, why: string): UsageError {
+  const entry = folder === "" ? "an empty entry" : `the relative entry ${folder}`;
+  return new UsageError("tools", `PATH has ${entry}: ${why}`, "take it out of PATH");
+}
+
 /**
  * Given the name of a program, return its path as PATH has it, or undefined.
  *
- * @throws {UsageError} if we are root and others could change PATH's folders or the program
+ * @throws {UsageError} if we are root and others could change PATH's folders or the program, or if
+ * the program would be one of the current folder
  */
 export async function findTool(name: string): Promise<string | undefined> {
   const known = found.get(name);
   if (known !== undefined) return known;
   requireSafePath();
-  for (const folder of toolFolders()) {
-    const path = `${folder}/${name}`;
+  for (const folder of (environmentVariable("PATH") ?? "").split(":")) {
+    const path = `${folder || "."}/${name}`;
     if (!await isExecutable(path)) continue;
+    // Deno has looked it up too, and lets us run nothing else under that name.
+    if (!folder.startsWith("/")) throw relativeEntry(folder, `there is a program ${name} in it`);
     if (Deno.uid() === 0) requireTrusted(path, "tools", "the program");
     found.set(name, path);
     return path;
