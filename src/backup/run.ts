@@ -13,6 +13,7 @@ import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
 import type { Settings } from "./settings.ts";
+import { requireTempfileWay } from "./staging.ts";
 
 /** How a run ended. */
 export interface RunResult {
@@ -91,6 +92,7 @@ const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
 async function runLocked(settings: Settings, context: RunContext, outcome: Outcome): Promise<void> {
   const { destination, config } = settings;
   const name = describeDestination(destination);
+  requireTempfileWay(config.tempfile);
   for (const tool of neededTools) await requireTool(tool);
   if (destination.kind === "ssh") await requireTool("ssh");
   await using place = await RunPlace.enter(ownerOf(name));
