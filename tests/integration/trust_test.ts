@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
+import { archivesIn, fromRoot, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma, type PlasmaOptions } from "../support/plasma.ts";
 import { writeConfig } from "../support/runs.ts";
 import { sh } from "../support/sh.ts";
@@ -157,6 +157,43 @@ if (Deno.env.get("PLASMA_BIN") === undefined) {
       await run.assertRefused(args, [deno, `${path} is of uid 0, mode 757`], options);
       Deno.chmodSync(path, 0o755);
     }
+  });
+}
+
+if (Deno.env.get("PLASMA_BIN") === undefined) {
+  asRoot("row 56: as root the launcher takes nothing from another user's caches", async () => {
+    using run = setUp();
+    const pinned = Deno.readTextFileSync(fromRoot(".deno-version")).trim();
+    for (const cache of ["home/.cache/plasma", "cache/plasma"]) {
+      const deno = run.folder.write(
+        `${cache}/deno-${pinned}/deno`,
+        `#!/bin/sh\n: >${run.folder.at("ran")}\n`,
+      );
+      Deno.chmodSync(deno, 0o755);
+    }
+    for (const name of ["home", "cache", "deno"]) {
+      Deno.mkdirSync(run.folder.at(name), { recursive: true });
+      await sh("chown", "-R", `${stranger}`, run.folder.at(name));
+    }
+    const { code, stderr } = await plasma(["list", "--from", run.storage], {
+      environment: {
+        HOME: run.folder.at("home"),
+        XDG_CACHE_HOME: run.folder.at("cache"),
+        DENO_DIR: run.folder.at("deno"),
+      },
+    });
+    assertEquals(code, 0, stderr);
+    assertEquals(namesIn(run.folder.path).includes("ran"), false);
+    assertEquals([namesIn(run.folder.at("deno")), namesIn(run.folder.at("cache"))], [[], [
+      "plasma",
+    ]]);
+    assertEquals(namesIn(run.folder.at("home/.cache")), ["plasma"]);
+
+    // In a cache of root's own it is not run either when somebody else could change it.
+    Deno.chownSync(run.folder.at("cache"), 0, 0);
+    await run.assertRefused(["list", "--from", run.storage], ["/deno is of uid 64123"], {
+      environment: { XDG_CACHE_HOME: run.folder.at("cache") },
+    });
   });
 }
 
