@@ -79,13 +79,21 @@ export async function runBackup(settings: Settings, context: RunContext): Promis
   try {
     await runLocked(settings, context, outcome);
   } catch (error) {
-    outcome.failure = causeOf(error, context);
+    outcome.failure = await causeOf(error, context);
   }
   return outcome.result();
 }
 
+/** A child that a signal has ended may be seen before the signal that we got ourselves. */
+const signalDelayMs = 200;
+
 /** Ctrl-C reaches our children too: that one of them failed says nothing then. */
-const causeOf = (error: unknown, { signal }: RunContext) => signal.aborted ? signal.reason : error;
+async function causeOf(error: unknown, { signal }: RunContext): Promise<unknown> {
+  if (!signal.aborted && /was killed by SIG(?:INT|HUP|TERM)/.test(describeError(error))) {
+    await new Promise((resolve) => setTimeout(resolve, signalDelayMs));
+  }
+  return signal.aborted ? signal.reason : error;
+}
 
 /** What every run starts; missing ones are found before anything is run. */
 const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
@@ -120,7 +128,7 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
   try {
     await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
   } catch (error) {
-    outcome.failure = causeOf(error, context);
+    outcome.failure = await causeOf(error, context);
   }
   await runFinalHooks(settings, context, outcome);
 }
