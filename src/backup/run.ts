@@ -84,14 +84,10 @@ export async function runBackup(settings: Settings, context: RunContext): Promis
   return outcome.result();
 }
 
-/** A child that a signal has ended may be seen before the signal that we got ourselves. */
-const signalDelayMs = 200;
-
-/** Ctrl-C reaches our children too: that one of them failed says nothing then. */
+/** Why a run failed. Ctrl-C reaches our children too: that one of them failed says nothing then. */
 async function causeOf(error: unknown, { signal }: RunContext): Promise<unknown> {
-  if (!signal.aborted && /was killed by SIG(?:INT|HUP|TERM)/.test(describeError(error))) {
-    await new Promise((resolve) => setTimeout(resolve, signalDelayMs));
-  }
+  // The end of a child may be noticed a moment before the signal that both got.
+  if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, 100));
   return signal.aborted ? signal.reason : error;
 }
 

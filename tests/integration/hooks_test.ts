@@ -50,7 +50,7 @@ Deno.test("hooks run in the order of a run, with what they are told of it", asyn
   ]);
 });
 
-Deno.test("a failing before-hook cancels the backup, and only the last hooks run", async () => {
+Deno.test("a failing before-hook cancels the backup, and only the last hooks run (row 14)", async () => {
   using run = setUp({
     executeBefore: ["echo 1 >>FOLDER/log", "echo 2 >>FOLDER/log; exit 7", "echo 3 >>FOLDER/log"],
     executeAfter: ["echo after >>FOLDER/log"],
@@ -68,7 +68,7 @@ Deno.test("a failing before-hook cancels the backup, and only the last hooks run
   await assertNothingLeft(run.storage);
 });
 
-Deno.test("all after-hooks run although one fails, and the archive stays", async () => {
+Deno.test("all after-hooks run although one fails, and the archive stays (row 15)", async () => {
   using run = setUp({
     executeAfter: ["exit 1", "echo 2 >>FOLDER/log", "kill -9 $$", "echo 4 >>FOLDER/log"],
     executeOnFailure: ['echo "failure $PLASMA_STATUS $PLASMA_ARCHIVE" >>FOLDER/log'],
@@ -91,7 +91,7 @@ for (
   });
 }
 
-Deno.test("a hook that hangs ends with hookTimeout, with all that it has started", async () => {
+Deno.test("a hook that hangs ends with hookTimeout, with all that it has started (row 14)", async () => {
   using run = setUp({
     executeBefore: ["tail -f FOLDER/data/file & tail -f FOLDER/data/file"],
     hookTimeout: "1s",
@@ -102,7 +102,7 @@ Deno.test("a hook that hangs ends with hookTimeout, with all that it has started
   await untilNoProcessNames(run.folder.path);
 });
 
-Deno.test("a hook that prints a gigabyte does not grow the program", async () => {
+Deno.test("a hook that prints a gigabyte does not grow the program (row 14)", async () => {
   using run = setUp({
     executeBefore: ["head -c 1000000000 /dev/zero | tr '\\0' x", ": >FOLDER/printed; sleep 4711"],
   });

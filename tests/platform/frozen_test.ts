@@ -95,7 +95,7 @@ btrfsTest(
 );
 
 btrfsTest(
-  "snapshots are read-only, in private folders, and named with the id of the run",
+  "snapshots are read-only, in private folders, and named with the id of the run (row 16)",
   async (site) => {
     await site.subvolume("btrfs/data");
     await site.subvolume("btrfs/data/nested");

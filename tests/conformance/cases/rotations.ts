@@ -101,7 +101,7 @@ export const rotations: Cases = {
     assertEquals(ended.toSorted(), ["commit", "rotation"]);
   },
 
-  "rotations and commits at the same time never get below the policy": async (bench) => {
+  "rotations and commits at the same time never get below the policy (row 41)": async (bench) => {
     bench.setPolicy({ daily: 3, weekly: 3, monthly: 3 });
     const old = put(bench, ...days(20), ...days(20, "weekly"), ...days(20, "monthly"));
     const stores = [bench.store, await bench.open(), await bench.open()];
