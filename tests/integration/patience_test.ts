@@ -51,7 +51,7 @@ async function hookIgnoresTerm(): Promise<void> {
   });
   const { code, lastLine } = await plasma(["backup", "--config", config]);
   assertEquals(code, 1);
-  assertMatch(lastLine, /executeBefore: .* (took longer than 1 s|was killed by SIGKILL)/);
+  assertMatch(lastLine, /executeBefore\[0\]: .* (took longer than 1 s|was killed by SIGKILL)/);
   await untilNoProcessNames(folder.path);
 }
 

@@ -88,7 +88,7 @@ btrfsTest(
       executeAfterSnapshot: ["exit 7", `touch ${site.at("next")}`],
     });
     assertEquals([code, archivesIn(site.storage).length], [3, 1]);
-    assertMatch(lastLine, /executeAfterSnapshot: .*exit 7/);
+    assertMatch(lastLine, /executeAfterSnapshot\[0\]: exit exited with status 7/);
     assertEquals(namesIn(site.path).includes("next"), true);
     await site.assertNothingLeft();
   },
