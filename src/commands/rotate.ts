@@ -7,12 +7,15 @@ import { LocalStore } from "../stores/local.ts";
 import type { RotationReport } from "../stores/mod.ts";
 import { Log } from "../system/log.ts";
 import { printable } from "../system/printable.ts";
+import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma rotate [--dry-run] [--json] FOLDER...
 plasma-rotate FOLDER...
 
 Delete from each storage folder the archives that its policy (plasma-rotate.json in the
-folder) no longer keeps. Prints a line with the reason for each archive.
+folder) no longer keeps. "daily": 7 keeps the newest 7 daily archives, and the first one of
+each of the newest 7 days that have any; so with the other labels and their hours, weeks,
+months and years. Prints a line with the reason for each archive.
 
   --dry-run   delete nothing, only say what would be deleted
   --json      print a list with a report per folder`;
@@ -22,6 +25,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   if (line.positional.length === 0) {
     throw new UsageError("command line", "no FOLDER to rotate", "see plasma help rotate");
   }
+  requireSafePath();
   const log = new Log(line.log);
   const dryRun = line.has("dry-run");
   const reports: (RotationReport | { folder: string; error: string })[] = [];

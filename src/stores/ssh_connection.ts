@@ -109,7 +109,10 @@ export class SshConnection {
       });
     }
     if (text !== "") return parseAnswer(text, this.host);
-    const words = messages.tail === "" ? "" : `: ${messages.tail}`;
+    // Of the end of a connection that is shared ssh says nothing.
+    const isLost = exit.code === 255 && messages.tail === "";
+    const said = isLost ? connectionLost : messages.tail;
+    const words = said === "" ? "" : `: ${said}`;
     if (exit.code === 127 || exit.code === 126) {
       throw new PlasmaError(
         "connection",
@@ -120,7 +123,7 @@ export class SshConnection {
         },
       );
     }
-    const remedy = remedyFor(messages.tail);
+    const remedy = remedyFor(said);
     throw new PlasmaError("connection", `ssh to ${this.host} ${describeExit(exit)}${words}`, {
       code: "connection",
       ...(remedy === undefined ? {} : { remedy }),
@@ -146,8 +149,13 @@ export class SshConnection {
   }
 }
 
+const connectionLost = "the connection was lost";
+
 /** What to do about the failures that ssh itself names; see ssh(1) and its sources. */
 function remedyFor(words: string): string | undefined {
+  if (words === connectionLost) {
+    return "look at the network, whether the storage host is up, and at the log of its sshd";
+  }
   if (/host key verification failed|no .* host key is known/i.test(words)) {
     return "compare and add the host's key to known_hosts (ssh-keyscan)";
   }
