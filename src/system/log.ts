@@ -1,5 +1,6 @@
 // @ts-types="../types/colors.d.ts"
 import { bold, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
+import { environmentVariable } from "./environment.ts";
 
 /** How much is said. */
 export interface LogOptions {
@@ -21,7 +22,7 @@ export class Log {
   constructor({ quiet = false, verbose = false, color = true }: LogOptions = {}) {
     this.#quiet = quiet;
     this.#verbose = verbose;
-    setColorEnabled(color && this.#terminal && !Deno.env.get("NO_COLOR"));
+    setColorEnabled(color && this.#terminal && !environmentVariable("NO_COLOR"));
   }
 
   get isTerminal(): boolean {
