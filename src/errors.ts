@@ -59,7 +59,8 @@ export function describeError(error: unknown): string {
     const remedy = error.remedy === undefined ? "" : `; ${error.remedy}`;
     return `${error.stage}: ${error.message}${remedy}`;
   }
-  return `internal error: ${error instanceof Error ? error.stack ?? error.message : String(error)}`;
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  return `internal error: ${text.split("\n").map((line) => line.trim()).join(" / ")}`;
 }
 
 /** The exit status that belongs to an error. */

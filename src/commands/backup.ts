@@ -13,6 +13,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { initStorageFolder } from "../stores/init.ts";
 import { type Coverage, openStrategy } from "../strategies/mod.ts";
 import { Log } from "../system/log.ts";
+import { printable } from "../system/printable.ts";
 
 export const help = `plasma backup [--config FILE] [--dry-run] [--json]
 plasma backup --to DEST [FLAGS] FOLDER...
@@ -160,8 +161,9 @@ function describeCoverage(
     ...live.map(({ path, reason }) => ["  live", path, reason]),
     ...skipped.map(({ path, reason }) => ["  skipped", path, reason]),
   ]);
-  const head = `strategy ${config.strategy}, to ${describeDestination(destination)}\n`;
-  return head + table(rows) + notices.map((notice) => `${notice}\n`).join("");
+  const head = `strategy ${config.strategy}, to ${describeDestination(destination)}`;
+  return `${printable(head)}\n${table(rows)}` +
+    notices.map((notice) => `${printable(notice)}\n`).join("");
 }
 
 function report(result: RunResult, line: Arguments, log: Log): void {

@@ -6,13 +6,16 @@ import { ExitStatus } from "../exit_status.ts";
 import { LocalStore } from "../stores/local.ts";
 import type { RotationReport } from "../stores/mod.ts";
 import { Log } from "../system/log.ts";
+import { printable } from "../system/printable.ts";
 import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma rotate [--dry-run] [--json] FOLDER...
 plasma-rotate FOLDER...
 
 Delete from each storage folder the archives that its policy (plasma-rotate.json in the
-folder) no longer keeps. Prints a line with the reason for each archive.
+folder) no longer keeps. "daily": 7 keeps the newest 7 daily archives, and the first one of
+each of the newest 7 days that have any; so with the other labels and their hours, weeks,
+months and years. Prints a line with the reason for each archive.
 
   --dry-run   delete nothing, only say what would be deleted
   --json      print a list with a report per folder`;
@@ -64,10 +67,12 @@ function worse(a: ExitStatus, b: ExitStatus): ExitStatus {
 function describe({ folder, decisions }: RotationReport, dryRun: boolean): string {
   const [verb, participle] = dryRun ? ["would delete", "to be deleted"] : ["delete", "deleted"];
   const lines = decisions.map(({ name, keep, reason }) =>
-    `${(keep ? "keep" : verb).padEnd(verb.length)}  ${name}  ${reason}\n`
+    `${(keep ? "keep" : verb).padEnd(verb.length)}  ${name}  ${printable(reason)}\n`
   );
   const doomed = decisions.filter(({ keep }) => !keep).length;
-  return `${lines.join("")}${folder}: ${decisions.length - doomed} kept, ${doomed} ${participle}\n`;
+  return `${lines.join("")}${printable(folder)}: ${
+    decisions.length - doomed
+  } kept, ${doomed} ${participle}\n`;
 }
 
 function tellProblems({ folder, failed, future, foreign }: RotationReport, log: Log): void {

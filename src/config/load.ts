@@ -21,7 +21,7 @@ export class ConfigError extends PlasmaError {
 }
 
 /** No config file may be larger than this many bytes. */
-const maximumSize = 1 << 20;
+export const maximumConfigSize = 1 << 20;
 
 /**
  * Read a JSON file with comments and trailing commas and check it against a schema.
@@ -68,7 +68,7 @@ async function readBytes(file: string): Promise<Uint8Array> {
   try {
     const { isFile, size } = await Deno.stat(file);
     if (!isFile) throw new UsageError("config", `${file} is not a regular file`);
-    if (size > maximumSize) {
+    if (size > maximumConfigSize) {
       throw new UsageError("config", `${file} has ${size} bytes, which is too large for a config`);
     }
     return await Deno.readFile(file);

@@ -92,7 +92,13 @@ export class SshConnection {
   }
 
   /** The answer in what an ssh process left. Throws as {@link request} does. */
-  interpret({ exit, stdout, messages, timedOut }: Output, timeoutSeconds: number) {
+  interpret({ exit, stdout, messages, timedOut, overflowed }: Output, timeoutSeconds: number) {
+    if (overflowed) {
+      throw new PlasmaError("connection", `${this.host} said more than any answer has`, {
+        code: "protocol",
+        remedy: "look whether it is plasma serve that answers there",
+      });
+    }
     const text = new TextDecoder().decode(stdout);
     const end = text.indexOf("\n");
     if (end >= 0) return parseAnswer(text.slice(0, end), this.host);
@@ -174,8 +180,14 @@ export function understand<T>(
 ): T {
   const result = v.safeParse(schema, answer);
   if (result.success) return result.output;
-  throw new PlasmaError("connection", `${host} gave an answer that plasma does not understand`, {
-    code: "protocol",
-    remedy: "install the same version of plasma on both machines",
-  });
+  throw unintelligible(host, v.getDotPath(result.issues[0]) ?? "the whole of it");
+}
+
+/** An answer that no `plasma serve` of ours gives; `place` says which part of it is wrong. */
+export function unintelligible(host: string, place: string): PlasmaError {
+  return new PlasmaError(
+    "connection",
+    `${host} gave an answer that plasma does not understand (${place})`,
+    { code: "protocol", remedy: "install the same version of plasma on both machines" },
+  );
 }

@@ -155,7 +155,7 @@ export interface ConverseOptions {
   readonly timeoutSeconds?: number;
   /** The child is killed when this is aborted. */
   readonly signal?: AbortSignal;
-  /** No more than this many bytes of standard output are read; by default 16 MiB. */
+  /** The child is killed when it writes more bytes to standard output; by default 16 MiB. */
   readonly maximumOutput?: number;
 }
 
@@ -171,6 +171,8 @@ export interface Output {
   readonly stdout: Uint8Array;
   readonly messages: Messages;
   readonly timedOut: boolean;
+  /** It wrote more than it may and was killed; nothing of its output is kept. */
+  readonly overflowed?: boolean;
 }
 
 /** Run a program to its end and collect what it says. Its exit status is for the caller to judge. */
@@ -189,13 +191,7 @@ export async function run(command: Command, options: RunOptions = {}): Promise<O
  */
 export async function converse(child: Child, options: ConverseOptions): Promise<Output> {
   const { input, timeoutSeconds, signal, maximumOutput = 16 << 20 } = options;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  child.process.stdout?.on("data", (chunk: Uint8Array) => {
-    size += chunk.length;
-    if (size <= maximumOutput) chunks.push(chunk);
-    else child.kill("SIGKILL");
-  });
+  const output = collect(child, maximumOutput);
   // A child that ends before it has read its input is judged by its exit status.
   child.process.stdin?.on("error", () => {});
   if (input !== undefined) child.process.stdin?.end(input);
@@ -210,11 +206,35 @@ export async function converse(child: Child, options: ConverseOptions): Promise<
   signal?.addEventListener("abort", abort);
   try {
     const exit = await child.exited;
-    return { exit, stdout: joinChunks(chunks), messages: child.messages, timedOut };
+    return { exit, ...output(), messages: child.messages, timedOut };
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
   }
+}
+
+/**
+ * Keep what a child writes to the pipe that is its standard output; it is killed if that is too much.
+ *
+ * @returns a function that gives what it has written so far
+ */
+export function collect(
+  child: Child,
+  maximumBytes: number,
+): () => Pick<Output, "stdout" | "overflowed"> {
+  let chunks: Uint8Array[] = [];
+  let size = 0;
+  child.process.stdout?.on("data", (chunk: Uint8Array) => {
+    size += chunk.length;
+    if (size <= maximumBytes) chunks.push(chunk);
+    else {
+      chunks = [];
+      child.kill("SIGKILL");
+      // Its own children may go on writing.
+      child.process.stdout?.destroy();
+    }
+  });
+  return () => ({ stdout: joinChunks(chunks), overflowed: size > maximumBytes });
 }
 
 /** One array of many. */

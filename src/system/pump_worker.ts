@@ -20,6 +20,8 @@ export interface TransferRequest {
   readonly drain?: boolean;
   /** Before the bytes comes a line of at most so many bytes, which is no part of them. */
   readonly headerLimit?: number | undefined;
+  /** If that line does not begin so, nothing is moved. */
+  readonly headerStart?: string | undefined;
 }
 
 /** What was moved, and the line before it. */
@@ -113,6 +115,11 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
     const header = order.headerLimit === undefined
       ? undefined
       : readLine(source, order.headerLimit);
+    if (header?.startsWith(order.headerStart ?? "") === false) {
+      // Whoever writes to a pipe that nobody reads is told so.
+      fs.closeSync(source);
+      return report({ kind: "done", result: { ...nothingMoved, header } });
+    }
     const moved = await pump(source, sink, {
       durable: order.durable ?? false,
       limit: order.limit,
@@ -131,6 +138,8 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
     report({ kind: "failed", side, code: errorCode(cause), message });
   }
 }
+
+const nothingMoved = { bytes: 0, sha256: "", sinkTookAll: true, framedLikeTar: false } as const;
 
 function open(
   side: "read" | "write",
