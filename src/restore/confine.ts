@@ -20,37 +20,44 @@ export interface Place {
   readonly inner?: { readonly name: string; readonly identity: string } | undefined;
 }
 
-/** The exit status by which the script says that it could not reach the place. */
+/** The exit status by which the scripts say that a place cannot be reached, or is not safe. */
 const notReached = 97;
 
-/** What all scripts here begin with. A path may end with newlines, hence the x. */
+/**
+ * What the scripts begin with. The shell asks the kernel where it is when it enters a folder; that path
+ * shows whether a link led there. It may end with newlines, hence the x.
+ */
 const common = `
 set -u
 fail() { printf '%s\\n' "$1" >&2; exit ${notReached}; }
-here() { [ "$(env pwd -P && echo x)" = "$1
-x" ]; }
-identity() { stat -c %d:%i .; }
-enter() { cd -P -- "$1" && [ "$(identity)" = "$2" ] || fail "$3"; }
+enter() { cd -P -- "$1" && [ "$(pwd -P && echo x)" = "$2
+x" ] || fail "$2 is no folder any more, or a symbolic link leads there"; }
 `;
 
-const enterScript = `${common}
-path=$1 identity=$2 view=$3 inner=$4 innerIdentity=$5
-shift 5
-enter "$path" "$identity" "another folder is in the place of $path"
-here "$path" || fail "$path is reached through a symbolic link"
+/**
+ * $1 to $5 are the path, the view, the inner folder, and the identity of the folder to work in; then
+ * comes the command. The mounts in the target are copied with it, and each is forbidden to follow
+ * links; where mounts are stacked on each other, the last one counts.
+ */
+const placeScript = `${common}
+path=$1 view=$2 inner=$3 identity=$4
+shift 4
+enter "$path" "$path"
 if [ -n "$view" ]; then
   mounts() { grep -F " $view" /proc/self/mountinfo; }
-  mount -n -c --rbind . "$view" || fail "cannot bind $path"
-  mounts | cut -d ' ' -f 5 | sed 's/%/%%/g' | while read -r point; do
-    mount -n -o remount,bind,nosymfollow "$(printf -- "$point")" || exit
-  done || fail "cannot forbid links on a mount in $path"
-  # Of mounts that are stacked on each other the last one counts
-  if mounts | tac | sort -s -u -k 5,5 | cut -d ' ' -f 6 | grep -qv nosymfollow; then
-    fail "mounts in $path were changed meanwhile"
+  unguarded() { cut -d ' ' -f 5,6 | grep -v ' .*nosymfollow'; }
+  mount -n -c -o rbind,nosymfollow . "$view" || fail "cannot bind $path"
+  if [ -n "$(mounts | unguarded)" ]; then
+    mounts | cut -d ' ' -f 5 | sed 's/%/%%/g' | while read -r point; do
+      mount -n -o remount,bind,nosymfollow "$(printf "$point")" || exit
+    done || fail "cannot forbid links on a mount in $path"
+    [ -z "$(mounts | tac | sort -s -u -k 5,5 | unguarded)" ] ||
+      fail "something was mounted in $path meanwhile"
   fi
-  enter "$view" "$identity" "another folder is in the place of $path"
+  enter "$view" "$view"
 fi
-[ -z "$inner" ] || enter "./$inner" "$innerIdentity" "another folder is in the place of $path/$inner"
+[ -z "$inner" ] || cd -P -- "./$inner" || fail "$inner in $path is not there any more"
+[ "$(stat -c %d:%i .)" = "$identity" ] || fail "another folder is in the place of $path"
 exec "$@"
 `;
 
@@ -60,8 +67,8 @@ const namespaceFlags = ["--mount", "--propagation", "private", "--"] as const;
 /** The command that runs another one in a place. */
 export function commandIn(place: Place, { program, args }: Command): Command {
   const { path, identity, view, inner } = place;
-  const words = [path, identity, view ?? "", inner?.name ?? "", inner?.identity ?? ""];
-  const script = ["-c", enterScript, "sh", ...words, program, ...args];
+  const words = [path, view ?? "", inner?.name ?? "", inner?.identity ?? identity];
+  const script = ["-c", placeScript, "sh", ...words, program, ...args];
   if (view === undefined) return { program: "sh", args: script };
   return { program: "unshare", args: [...namespaceFlags, "sh", ...script] };
 }
@@ -98,64 +105,104 @@ function unreached(words: string): PlasmaError {
   });
 }
 
-const tryScript = `
-mount -n --bind "$1" "$1" && mount -n -o remount,bind,nosymfollow "$1" &&
-  grep -F " $1 " /proc/self/mountinfo | grep -q nosymfollow
-`;
+/** The exit status by which the script says that it may not go on without a namespace. */
+const notConfined = 98;
 
 /**
- * Try whether programs can be confined here.
- *
- * @param folder an empty private folder
- * @returns why not, or undefined if they can
+ * $1 to $3 are the folder above, the name and the path of the target, $4 whether it is to be made, $5 the
+ * inner folder, $6 the view with which confinement is tried, $7 whether there is no way without.
  */
-export async function whyNotConfined(folder: string): Promise<string | undefined> {
-  const args = [...namespaceFlags, "sh", "-c", tryScript, "sh", folder];
-  const { exit, messages } = await run({ program: "unshare", args });
-  if (exit.code === 0) return undefined;
-  return messages.tail === "" ? "mount(8) or the kernel does not know nosymfollow" : messages.tail;
-}
-
 const openScript = `${common}
-parent=$1 name=$2 path=$3 way=$4 inner=$5
-cd -P -- "$parent" && here "$parent" || fail "$parent is reached through a symbolic link"
-[ "$way" != make ] || mkdir -m 0700 -- "./$name" || exit
-cd -P -- "./$name" && here "$path" || fail "another folder is in the place of $path"
-identity=$(identity)
-if [ -n "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ]; then
-  echo "$identity full"
-elif [ -z "$inner" ]; then
-  echo "$identity empty"
-else
-  mkdir -m 1700 -- "./$inner" && cd -P -- "./$inner" && here "\${path%/}/$inner" || exit
-  echo "$identity empty $(identity)"
+parent=$1 name=$2 path=$3 make=$4 inner=$5 view=$6 must=$7
+why='only root can make one'
+if [ -n "$view" ]; then
+  why='mount(8) or the kernel does not know nosymfollow'
+  if words=$(mount -n -o bind,nosymfollow "$view" "$view" 2>&1); then
+    grep -F " $view " /proc/self/mountinfo | grep -q ' [^ ]*nosymfollow' && why=
+  else
+    why=$words
+  fi
+  if [ -n "$why" ] && [ -n "$must" ]; then
+    printf '%s\\n' "$why" >&2
+    exit ${notConfined}
+  fi
 fi
+enter "$parent" "$parent"
+[ -z "$make" ] || mkdir -m 0700 -- "./$name" || exit
+enter "./$name" "$path"
+state=empty
+if [ -z "$make" ] && [ -n "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ]; then
+  state=full inner=
+fi
+[ -z "$inner" ] || mkdir -m 1700 -- "./$inner" || exit
+echo "$state"
+stat -c '%d:%i %u %a' . \${inner:+"./$inner"} || exit
+printf '%s' "$why"
 `;
 
-/** A folder that was found, or made. */
+/** What is to be opened. */
+export interface OpenOrder {
+  /** Without symbolic links. */
+  readonly path: string;
+  /** Whether the folder is to be made, with mode 0700. */
+  readonly make: boolean;
+  /** The name of a folder to make in it if it is empty, mode 1700; or "". */
+  readonly inner: string;
+  /** An empty private folder if confinement is to be tried, else "". */
+  readonly view: string;
+  /** Whether nothing may be touched where it is not possible. */
+  readonly mustConfine: boolean;
+}
+
+/** A folder that was found or made. */
 export interface Opened {
   readonly identity: string;
   readonly isEmpty: boolean;
   /** Device and inode of the inner folder, if one was made. */
   readonly innerIdentity: string | undefined;
+  /** Undefined if programs can be confined. */
+  readonly whyNotConfined: string | undefined;
 }
 
 /**
- * Open the folder at a path that has no symbolic links in it, and follow none that is put there.
+ * Open the target, and follow no link that was put there.
  *
- * @param make whether the folder is to be made, with mode 0700
- * @param inner the name of a folder to make in it if it is empty, mode 1700; or ""
+ * @returns only the reason, if it could not be opened without being confined
  * @throws {PlasmaError} if something else is there
  */
-export async function openFolder(path: string, make: boolean, inner: string): Promise<Opened> {
+export async function openFolder(order: OpenOrder): Promise<Opened | string> {
+  const { path, make, inner, view, mustConfine } = order;
   const end = path.lastIndexOf("/");
-  const words = [path.slice(0, end) || "/", path.slice(end + 1) || ".", path];
-  const args = ["-c", openScript, "sh", ...words, make ? "make" : "find", inner];
-  const { exit, stdout, messages } = await run({ program: "sh", args });
+  const above = [path.slice(0, end) || "/", path.slice(end + 1) || "."];
+  const words = [...above, path, make ? "make" : "", inner, view, mustConfine ? "must" : ""];
+  const shell = ["sh", "-c", openScript, "sh", ...words];
+  const { exit, stdout, messages } = await run(
+    view === ""
+      ? { program: "sh", args: shell.slice(1) }
+      : { program: "unshare", args: [...namespaceFlags, ...shell] },
+  );
+  if (exit.code === notConfined) return messages.tail;
   if (exit.code === notReached) throw unreached(messages.tail);
-  if (exit.code !== 0) {
-    throw new PlasmaError("restore", `cannot use ${path}: ${messages.tail}`);
+  if (exit.code !== 0 && messages.tail.startsWith("unshare:")) {
+    if (mustConfine) return messages.tail;
+    const opened = await openFolder({ ...order, view: "" });
+    return typeof opened === "string" ? opened : { ...opened, whyNotConfined: messages.tail };
   }
-  const [identity, state, innerIdentity] = new TextDecoder().decode(stdout).trim().split(" ");
-  return { identity: identity!, isEmpty: state === "empty", innerIdentity };
+  if (exit.code !== 0) throw new PlasmaError("restore", `cannot use ${path}: ${messages.tail}`);
+  const [state, folder, ...rest] = new TextDecoder().decode(stdout).split("\n");
+  const innerFolder = state === "empty" && inner !== "" ? rest.shift()! : undefined;
+  const why = rest.join(" ");
+  return {
+    identity: folder!.split(" ")[0]!,
+    isEmpty: state === "empty",
+    innerIdentity: innerFolder === undefined ? undefined : ownIdentity(innerFolder, path),
+    whyNotConfined: why === "" ? undefined : why,
+  };
+}
+
+/** The owner of the target can put another folder in the place of the inner one. */
+function ownIdentity(line: string, path: string): string {
+  const [identity, uid, mode] = line.split(" ");
+  if (uid === String(Deno.uid()) && /^[13]700$/.test(mode!)) return identity!;
+  throw unreached(`another folder is in the place of the one that was made in ${path}`);
 }

@@ -1,7 +1,7 @@
 import { PlasmaError, UsageError } from "../errors.ts";
 import type { Stage } from "../system/pipeline.ts";
 import type { Command } from "../system/process.ts";
-import { openFolder, type Place, runIn, stageIn, whyNotConfined } from "./confine.ts";
+import { openFolder, type Place, runIn, stageIn } from "./confine.ts";
 import { requireLinksWithin } from "./links.ts";
 import { locate, type Location } from "./locate.ts";
 
@@ -28,8 +28,6 @@ export class Target {
     place: Place,
     /** Whether it held something before. */
     readonly isLive: boolean,
-    /** Whether links that lead out of it are followed. */
-    readonly isConfined: boolean,
   ) {
     this.#place = place;
   }
@@ -44,13 +42,19 @@ export class Target {
     const isRoot = Deno.uid() === 0;
     const location = locate(order.path, Deno.uid() ?? 0);
     const { path } = location;
-    const view = `${folder}/view`;
+    const view = isRoot ? `${folder}/view` : "";
     if (isRoot) Deno.mkdirSync(view, { mode: 0o700 });
-    const whyNot = isRoot ? await whyNotConfined(view) : "only root can";
-    const isConfined = whyNot === undefined;
-    if (isRoot && !isConfined && !location.isOurs) throw notSafe(location, whyNot);
     const name = isRoot ? `.plasma-restore-${crypto.randomUUID().slice(0, 8)}` : "";
-    const { identity, isEmpty, innerIdentity } = await openFolder(path, !location.exists, name);
+    const opened = await openFolder({
+      path,
+      make: !location.exists,
+      inner: name,
+      view,
+      mustConfine: isRoot && !location.isOurs,
+    });
+    if (typeof opened === "string") throw notSafe(location, opened);
+    const { identity, isEmpty, innerIdentity, whyNotConfined } = opened;
+    const isConfined = whyNotConfined === undefined;
     if (!isEmpty && !order.intoExisting) {
       throw new UsageError(
         "restore",
@@ -65,11 +69,11 @@ export class Target {
         "name a new folder",
       );
     }
-    if (!isEmpty && isRoot && !isConfined) throw notSafe(location, whyNot);
+    if (!isEmpty && isRoot && !isConfined) throw notSafe(location, whyNotConfined);
     if (!isEmpty && !isConfined) requireLinksWithin(path);
     const inner = innerIdentity === undefined ? undefined : { name, identity: innerIdentity };
     const place = { path, identity, view: isConfined ? view : undefined, inner };
-    return new Target(place, !isEmpty, isConfined);
+    return new Target(place, !isEmpty);
   }
 
   get path(): string {
@@ -149,7 +153,7 @@ rmdir -- "./$inner" || exit
 [ -z "$file" ] || exec tar "$@" --file="$file"
 `;
 
-function notSafe({ path, exists }: Location, why: string | undefined): PlasmaError {
+function notSafe({ path, exists }: Location, why: string): PlasmaError {
   const what = exists
     ? `${path} holds something, or others can change it or a folder above it`
     : `others can change a folder above ${path}`;
