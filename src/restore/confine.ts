@@ -16,8 +16,8 @@ export interface Place {
   readonly identity: string;
   /** An empty private folder, where confined programs see it; undefined if they are not confined. */
   readonly view: string | undefined;
-  /** A folder in it in which to work. */
-  readonly inner?: { readonly name: string; readonly identity: string } | undefined;
+  /** A folder in it in which to work, by its path from there. */
+  readonly inner?: { readonly path: string; readonly identity: string } | undefined;
 }
 
 /** The exit status by which the scripts say that a place cannot be reached, or is not safe. */
@@ -35,7 +35,7 @@ x" ] || fail "$2 is no folder any more, or a symbolic link leads there"; }
 `;
 
 /**
- * $1 to $5 are the path, the view, the inner folder, and the identity of the folder to work in; then
+ * $1 to $4 are the path, the view, the inner folder, and the identity of the folder to work in; then
  * comes the command. The mounts in the target are copied with it, and each is forbidden to follow
  * links; where mounts are stacked on each other, the last one counts.
  */
@@ -67,7 +67,7 @@ const namespaceFlags = ["--mount", "--propagation", "private", "--"] as const;
 /** The command that runs another one in a place. */
 export function commandIn(place: Place, { program, args }: Command): Command {
   const { path, identity, view, inner } = place;
-  const words = [path, view ?? "", inner?.name ?? "", inner?.identity ?? identity];
+  const words = [path, view ?? "", inner?.path ?? "", inner?.identity ?? identity];
   const script = ["-c", placeScript, "sh", ...words, program, ...args];
   if (view === undefined) return { program: "sh", args: script };
   return { program: "unshare", args: [...namespaceFlags, "sh", ...script] };
@@ -134,7 +134,9 @@ state=empty
 if [ -z "$make" ] && [ -n "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ]; then
   state=full inner=
 fi
-[ -z "$inner" ] || mkdir -m 1700 -- "./$inner" || exit
+if [ -n "$inner" ]; then
+  mkdir -m 0700 -- "./\${inner%/*}" && mkdir -m 1700 -- "./$inner" || exit
+fi
 echo "$state"
 stat -c '%d:%i %u %a' . \${inner:+"./$inner"} || exit
 printf '%s' "$why"
@@ -146,7 +148,7 @@ export interface OpenOrder {
   readonly path: string;
   /** Whether the folder is to be made, with mode 0700. */
   readonly make: boolean;
-  /** The name of a folder to make in it if it is empty, mode 1700; or "". */
+  /** NAME/NAME of two folders to make in it if it is empty, modes 0700 and 1700; or "". */
   readonly inner: string;
   /** An empty private folder if confinement is to be tried, else "". */
   readonly view: string;
@@ -158,7 +160,7 @@ export interface OpenOrder {
 export interface Opened {
   readonly identity: string;
   readonly isEmpty: boolean;
-  /** Device and inode of the inner folder, if one was made. */
+  /** Device and inode of the innermost folder, if one was made. */
   readonly innerIdentity: string | undefined;
   /** Undefined if programs can be confined. */
   readonly whyNotConfined: string | undefined;

@@ -77,7 +77,7 @@ const judgeExtraction: Stage["judge"] = (exit, messages) => {
   const words = complaints.slice(0, 5).join(" / ");
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
   throw new PlasmaError("restore", `tar ${describeExit(exit)}: ${words}${more}`, {
-    remedy: remedyFor(words),
+    remedy: remedyFor(complaints.join("\n")),
     ...(isAllTooLong ? { code: tooLongNames } : {}),
   });
 };

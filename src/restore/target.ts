@@ -2,6 +2,7 @@ import { PlasmaError, UsageError } from "../errors.ts";
 import type { Stage } from "../system/pipeline.ts";
 import type { Command } from "../system/process.ts";
 import { openFolder, type Place, runIn, stageIn } from "./confine.ts";
+import { parentOf } from "../system/paths.ts";
 import { requireLinksWithin } from "./links.ts";
 import { locate, type Location } from "./locate.ts";
 
@@ -17,8 +18,9 @@ export interface TargetOrder {
 /**
  * The folder into which an archive is unpacked.
  *
- * Root unpacks into an empty folder by way of an inner one that is closed to all others, so that
- * nobody meets what is not complete, not proven, or not to stay. Programs of root are confined: see
+ * Root unpacks into an empty folder by way of one in it that is closed to all others, so that nobody
+ * meets what is not complete, not proven, or not to stay. The archive may say who may enter its top
+ * folder: so that lies in the closed one. Programs of root are confined: see
  * {@link Place}.
  */
 export class Target {
@@ -44,7 +46,7 @@ export class Target {
     const { path } = location;
     const view = isRoot ? `${folder}/view` : "";
     if (isRoot) Deno.mkdirSync(view, { mode: 0o700 });
-    const name = isRoot ? `.plasma-restore-${crypto.randomUUID().slice(0, 8)}` : "";
+    const name = isRoot ? `.plasma-restore-${crypto.randomUUID().slice(0, 8)}/files` : "";
     const opened = await openFolder({
       path,
       make: !location.exists,
@@ -71,7 +73,7 @@ export class Target {
     }
     if (!isEmpty && isRoot && !isConfined) throw notSafe(location, whyNotConfined);
     if (!isEmpty && !isConfined) requireLinksWithin(path);
-    const inner = innerIdentity === undefined ? undefined : { name, identity: innerIdentity };
+    const inner = innerIdentity === undefined ? undefined : { path: name, identity: innerIdentity };
     const place = { path, identity, view: isConfined ? view : undefined, inner };
     return new Target(place, !isEmpty);
   }
@@ -83,14 +85,15 @@ export class Target {
   /** Where what was unpacked lies until {@link finish}. */
   get unfinished(): string {
     const { path, inner } = this.#place;
-    return inner === undefined ? path : `${path === "/" ? "" : path}/${inner.name}`;
+    return inner === undefined ? path : `${path === "/" ? "" : path}/${inner.path}`;
   }
 
-  /** Take the inner folder away, if nothing is in it. Returns false if something is left there. */
+  /** Take the inner folders away, if nothing is in them. Returns false if something is left there. */
   discardIfEmpty(): boolean {
     if (this.#place.inner === undefined) return true;
     try {
       Deno.removeSync(this.unfinished);
+      Deno.removeSync(parentOf(this.unfinished));
       return true;
     } catch {
       return false;
@@ -108,7 +111,7 @@ export class Target {
   }
 
   /**
-   * Give what was unpacked free: it moves up from the inner folder, and if the archive says whose
+   * Give what was unpacked free: it moves up from the inner folders, and if the archive says whose
    * the folder itself is and who may enter it, that holds from now on.
    *
    * @param tarFlags those of the tar that unpacks
@@ -122,7 +125,7 @@ export class Target {
       "-c",
       finishScript,
       "sh",
-      inner.name,
+      inner.path,
       file,
       isUntrusted ? "yes" : "",
       ...tarFlags,
@@ -134,8 +137,8 @@ export class Target {
 }
 
 /**
- * Moves all from the inner folder one up. Only an archive that names the folder itself (".") has
- * changed the mode of the inner one.
+ * Moves all up from the innermost folder. Only an archive that names the folder itself (".") has
+ * changed the mode of that one.
  */
 const finishScript = `
 set -u
@@ -149,7 +152,7 @@ case $(stat -c %a -- "./$inner") in
        --xattrs-include='*' --directory="./$inner" . || exit ;;
 esac
 find "./$inner" -mindepth 1 -maxdepth 1 -exec mv -n -t . -- {} + || exit
-rmdir -- "./$inner" || exit
+rmdir -- "./$inner" "./\${inner%/*}" || exit
 [ -z "$file" ] || exec tar "$@" --file="$file"
 `;
 
