@@ -31,15 +31,19 @@ const tricks: Record<string, string> = {
   "link deep down, after a name that is too long":
     'd = "/".join(["d" * 250] * 15); [folder(d[:251 * n - 1]) for n in range(1, 16)]; ' +
     'add(d + "/l/" + "/".join(["n" * 250] * 3) + "/evil"); symlink(d + "/l", "OUT")',
-  "row 81: a folder on the way to a long name becomes a link up":
+  "mode through a link": 'symlink("l", "OUT/precious"); hardlink("l2", "l"); folder("l2")',
+};
+
+/** Links that the first pass leaves where the next one has to go down to a long name. */
+const deepTricks: Record<string, string> = {
+  "a folder on the way to a long name becomes a link up":
     'd = ["d" * 250] * 14; [folder("/".join(d[:n])) for n in range(1, 15)]; ' +
     'p = "/".join(d); add(p + "/" + "/".join(["n" * 250] * 3) + "/evil"); ' +
     'symlink(p, "../" * 14 + "outside")',
-  "row 81: a folder on the way to a long name becomes a link to one that leads out":
+  "a folder on the way to a long name becomes a link to one that leads out":
     'd = ["d" * 250] * 14; [folder("/".join(d[:n])) for n in range(1, 15)]; ' +
     'p = "/".join(d); add(p + "/" + "/".join(["n" * 250] * 3) + "/evil"); ' +
     'symlink("/".join(d[:13]) + "/out", "../" * 14 + "outside"); symlink(p, "out")',
-  "mode through a link": 'symlink("l", "OUT/precious"); hardlink("l2", "l"); folder("l2")',
 };
 
 /** Where root can and cannot make a mount namespace, and as somebody else. */
@@ -53,19 +57,31 @@ for (const [way, through] of Object.entries(ways)) {
   for (const [name, lines] of Object.entries(tricks)) {
     testThatNeeds(
       ["root", "program python3"],
-      `writes nothing outside: ${name}${way}`,
+      `writes nothing outside: ${name}${way} (row 44)`,
       async () => {
         using site = new HostileSite();
         await site.put(1, `add("good", content=b"good"); ${lines}`);
-        const { code, stderr } = await site.restoreInto(site.target, ["latest"], { through });
+        await site.restoreInto(site.target, ["latest"], { through });
         site.assertUntouched();
         assertEquals(Deno.readTextFileSync(`${site.target}/good`), "good", "tar has run");
-        if (name.startsWith("row 81")) assertEquals(code, 1, stderr);
         if (way !== "") return;
         await site.restore("latest", "--into-existing");
         site.assertUntouched();
       },
     );
+  }
+}
+
+for (const [way, through] of Object.entries(ways)) {
+  for (const [name, lines] of Object.entries(deepTricks)) {
+    testThatNeeds(["root", "program python3"], `row 81: ${name}${way}`, async () => {
+      using site = new HostileSite();
+      await site.put(1, `add("good", content=b"good"); ${lines}`);
+      const { code, stderr } = await site.restoreInto(site.target, ["latest"], { through });
+      site.assertUntouched();
+      assertEquals(code, 1, stderr);
+      assertEquals(Deno.readTextFileSync(`${site.target}/good`), "good", "tar has run");
+    });
   }
 }
 
@@ -106,7 +122,7 @@ const needs = ["program age", "program zstd"] as const;
 
 testThatNeeds(
   needs,
-  "an archive that is not what was stored is never restored as good",
+  "an archive that is not what was stored is never restored as good (row 44)",
   async () => {
     using folder = new TemporaryFolder();
     await using sshd = await Sshd.start();
