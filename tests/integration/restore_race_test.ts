@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromRoot, namesIn } from "../support/folders.ts";
 import { HostileSite } from "../support/hostile.ts";
-import { sh } from "../support/sh.ts";
+import { startPlasma } from "../support/plasma.ts";
+import { sh, until } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 
 /** Root restores while another user does what he can: rows 54 and 90. */
@@ -222,6 +223,21 @@ testThatNeeds(needs, "row 90: what is not as stored stays closed", async () => {
     assertEquals(Deno.lstatSync(`${target}/${inner}`).mode! & 0o7777, 0o700);
     assertEquals(namesIn(`${target}/${inner}/files`), ["suid"]);
   }
+});
+
+testThatNeeds(needs, "row 90: what was broken off stays closed, and is named", async () => {
+  using site = new RacedSite();
+  await site.put(1, `${setuid}\nadd("large", content=bytes(400 << 20))`);
+  const empty = site.folder.at("empty");
+  Deno.mkdirSync(empty);
+  const run = startPlasma(["restore", "latest", "--from", site.storage, "--target", empty]);
+  const inner = () => `${empty}/${namesIn(empty)[0]}`;
+  await until("a file is there", () => namesIn(`${inner()}/files`).includes("suid"));
+  run.child.kill("SIGTERM");
+  const { code, stderr } = await run.output;
+  assertEquals(code, 143, stderr);
+  assertStringIncludes(stderr, `not complete, and lies in ${inner()}/files`);
+  assertEquals(Deno.lstatSync(inner()).mode! & 0o7777, 0o700);
 });
 
 testThatNeeds(
