@@ -3,7 +3,7 @@ import { storeFlags, withSshFlags } from "../cli/find_store.ts";
 import { Signals } from "../cli/signals.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { runBackup, type RunResult } from "../backup/run.ts";
-import { loadSettings, type Settings } from "../backup/settings.ts";
+import { loadSettings, requireTrustedFiles, type Settings } from "../backup/settings.ts";
 import { agentSchema, strategyNames } from "../config/agent.ts";
 import { describeDestination, parseDestination, resolvePath } from "../config/destination.ts";
 import { checkConfig } from "../config/load.ts";
@@ -113,7 +113,9 @@ function settingsFromFlags(to: string, line: Arguments): Settings {
   const recipients = line.list("recipient");
   if (recipients.length > 0) raw.encryption = { recipients };
   if (typeof raw.tempfile === "string") raw.tempfile = resolvePath(raw.tempfile, Deno.cwd());
-  return { config: checkConfig("command line", raw, agentSchema), destination };
+  const config = checkConfig("command line", raw, agentSchema);
+  requireTrustedFiles(config);
+  return { config, destination };
 }
 
 /** The value of a flag as the config would have it. */

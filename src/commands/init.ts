@@ -9,6 +9,8 @@ import { ExitStatus } from "../exit_status.ts";
 import { initStorageFolder } from "../stores/init.ts";
 import { writeDurably } from "../system/durable.ts";
 import { printable } from "../system/printable.ts";
+import { parentOf } from "../system/paths.ts";
+import { requireTrusted } from "../system/trusted.ts";
 
 export const help = `plasma init FOLDER
 plasma init [--config FILE]
@@ -50,6 +52,7 @@ function makeFolder(folder: string): Report {
 }
 
 function writeConfig(config: string): Report {
+  requireTrusted(parentOf(config), "config", "the folder");
   try {
     writeDurably(config, agentConfigTemplate.replace("HOSTNAME", Deno.hostname()));
     return { json: { config }, text: `wrote ${config}; edit it, then run: plasma check` };

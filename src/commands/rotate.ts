@@ -7,6 +7,7 @@ import { LocalStore } from "../stores/local.ts";
 import type { RotationReport } from "../stores/mod.ts";
 import { Log } from "../system/log.ts";
 import { printable } from "../system/printable.ts";
+import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma rotate [--dry-run] [--json] FOLDER...
 plasma-rotate FOLDER...
@@ -22,6 +23,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   if (line.positional.length === 0) {
     throw new UsageError("command line", "no FOLDER to rotate", "see plasma help rotate");
   }
+  requireSafePath();
   const log = new Log(line.log);
   const dryRun = line.has("dry-run");
   const reports: (RotationReport | { folder: string; error: string })[] = [];

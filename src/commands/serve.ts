@@ -10,6 +10,7 @@ import {
   verbs,
 } from "../stores/protocol.ts";
 import { BrokenOff, readRequest, serveRequest, tellable } from "../stores/server.ts";
+import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS]
 
@@ -37,6 +38,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const root = resolveRoot(value("root"));
   const allow = parseAllow(value("allow"), root === undefined ? verbs : confinedVerbs);
   try {
+    requireSafePath();
     const { line, rest } = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
     const streams = { input: 0, prefix: rest, output: 1, answer };
     const result = await serveRequest(line, streams, { allow, root });

@@ -125,8 +125,12 @@ function parseJsonc(file: string, text: string): unknown {
 
 function describeSyntax(message: string): string {
   const token = /unexpected token "([^]*)" in JSONC/i.exec(message)?.[1];
-  if (token !== undefined) return `unexpected ${JSON.stringify(token)}`;
-  return "unexpected end of the file";
+  if (token === undefined) return "unexpected end of the file";
+  if (token.startsWith('"')) return "a text that is not well-formed, or does not end on its line";
+  // What is longer may be a piece of a command, with a password in it.
+  return /^(?:[\w.-]{1,20}|.)$/su.test(token)
+    ? `unexpected ${JSON.stringify(token)}`
+    : "unexpected characters";
 }
 
 function position(text: string, offset: number): string {
@@ -204,7 +208,14 @@ function describeIssue(issue: v.BaseIssue<unknown>): string {
   if (path === null && issue.type === "check") return `expected ${issue.message}`;
   const where = path === null ? "" : `${path}: `;
   if (issue.received === "undefined") return `${where}missing`;
-  return `${where}expected ${expectedOf(issue)}, got ${shorten(issue.input)}`;
+  return `${where}expected ${expectedOf(issue)}, got ${describeInput(path, issue.input)}`;
+}
+
+/** Commands may hold passwords: of what stands in their place only the type is told. */
+function describeInput(path: string | null, input: unknown): string {
+  const mayBeSecret = path?.startsWith("execute") === true && input !== null && input !== "";
+  if (!mayBeSecret) return shorten(input);
+  return Array.isArray(input) ? "a list" : typeof input === "object" ? "an object" : typeof input;
 }
 
 /** Schemas carry "expected ..." as their message; valibot's own types are named as they are. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { errorCode, PlasmaError } from "../errors.ts";
-import { requireTool } from "./tools.ts";
+import { environmentVariable } from "./environment.ts";
+import { requireTool, toolFolders } from "./tools.ts";
 
 /**
  * The one seam through which plasma starts other programs.
@@ -30,9 +31,10 @@ export type Environment = Readonly<Record<string, string>>;
 export function childEnvironment(extra: Environment = {}): Record<string, string> {
   const environment: Record<string, string> = { LC_ALL: "C" };
   for (const name of inherited) {
-    const value = Deno.env.get(name);
+    const value = environmentVariable(name);
     if (value !== undefined) environment[name] = value;
   }
+  if (environment.PATH !== undefined) environment.PATH = toolFolders().join(":");
   return { ...environment, ...extra };
 }
 
@@ -89,8 +91,7 @@ const lastWordsMs = 500;
  */
 export async function start(command: Command, options: StartOptions = {}): Promise<Child> {
   const { program } = command;
-  await requireTool(program);
-  const process = spawnProcess(command, options);
+  const process = spawnProcess(await requireTool(program), command, options);
   const messages = new Messages();
   process.stderr?.on("data", (chunk: Uint8Array) => messages.add(chunk));
   const exited = new Promise<Exit>((resolve) => {
@@ -111,9 +112,15 @@ export async function start(command: Command, options: StartOptions = {}): Promi
   return { program, process, exited, messages, kill: (signal) => killProcess(process, signal) };
 }
 
-function spawnProcess({ program, args, environment }: Command, options: StartOptions) {
+/** By its path, so that nothing but what was found is run. */
+function spawnProcess(
+  path: string,
+  { program, args, environment }: Command,
+  options: StartOptions,
+) {
   try {
-    return spawn(program, [...args], {
+    return spawn(path, [...args], {
+      argv0: program,
       stdio: [options.stdin ?? "ignore", options.stdout ?? "ignore", options.stderr ?? "pipe"],
       env: childEnvironment(environment),
       ...(options.currentFolder === undefined ? {} : { cwd: options.currentFolder }),
