@@ -40,7 +40,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   try {
     requireSafePath();
     const { line, rest } = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
-    const streams = { input: 0, prefix: rest, output: 1, answer };
+    const streams = { input: 0 as const, prefix: rest, output: 1, answer };
     const result = await serveRequest(line, streams, { allow, root });
     if (result !== undefined) await answer(formatAnswer(result));
     return ExitStatus.Done;

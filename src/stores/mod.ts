@@ -1,5 +1,6 @@
 import type { Destination } from "../config/destination.ts";
 import type { RunId } from "../system/run_id.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import type { SubvolumeRecord } from "./manifest.ts";
 
@@ -83,6 +84,8 @@ export interface ReceiveOrder {
 export interface Upload extends AsyncDisposable {
   /** A path that the bytes are to be written to. */
   readonly sink: string;
+  /** No other file than this one may be written at the path. */
+  readonly sinkFile?: FileIdentity;
   /** Whether the writer must bring them to the disk. */
   readonly durable: boolean;
   /** The writer has opened the sink. */

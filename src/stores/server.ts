@@ -3,7 +3,8 @@ import * as v from "valibot";
 import { ConfigError } from "../config/load.ts";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { isSubvolumeArchive } from "../rotation/archive_name.ts";
-import { copy, pump, PumpError } from "../system/pump.ts";
+import { copy, PumpError } from "../system/pump.ts";
+import { transfer, TransferError } from "../system/pump_worker.ts";
 import { openRegularFile } from "../system/regular_file.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { confine } from "./confine.ts";
@@ -18,6 +19,7 @@ import {
   type Verb,
   verbs,
 } from "./protocol.ts";
+import { brokenLimit, type UploadLimits } from "./upload_limits.ts";
 import { version } from "../version.ts";
 
 /** What a `plasma serve` may do. */
@@ -25,12 +27,13 @@ export interface ServerLimits {
   /** Every request is confined to this folder; absolute, symbolic links resolved. */
   readonly root: string | undefined;
   readonly allow: ReadonlySet<Verb>;
+  readonly uploads?: UploadLimits;
 }
 
 /** The streams of a connection, for what is not one line. */
 export interface Streams {
-  /** An open descriptor that gives the raw bytes after the request. */
-  readonly input: number;
+  /** Our standard input, which gives the raw bytes after the request. */
+  readonly input: 0;
   /** Bytes that were read from it together with the request. */
   readonly prefix: Uint8Array;
   /** An open descriptor that takes the raw bytes after the answer. */
@@ -58,10 +61,16 @@ export async function serveRequest(
       return { version, newestBytes, subvolumes, allow: [...limits.allow] };
     }
     case "store":
-      return await receive(await store.upload(request.run), streams);
+      return await receive(
+        await store.upload(request.run, limits.uploads),
+        streams,
+        limits.uploads,
+      );
     case "receive": {
       const order = { ...request, parent: request.parent };
-      if (!request.copy) return await receive(await store.receive(request.run, order), streams);
+      if (!request.copy) {
+        return await receive(await store.receive(request.run, order), streams, limits.uploads);
+      }
       await store.copyStored(request.run, order);
       return {};
     }
@@ -81,21 +90,28 @@ export async function serveRequest(
   }
 }
 
-/** Take the raw bytes after a request into an upload. */
-async function receive(begun: Upload, { input, prefix }: Streams): Promise<object> {
+/**
+ * Take the raw bytes after a request into an upload. In a thread of its own: reading blocks, and a
+ * client that sends nothing any more must be noticed.
+ */
+async function receive(
+  begun: Upload,
+  { input, prefix }: Streams,
+  limits: UploadLimits = {},
+): Promise<object> {
   await using upload = begun;
-  let sink: number | undefined;
+  const { sink, sinkFile, durable } = upload;
+  const { maxBytes: maximum, idleSeconds } = limits;
   try {
-    sink = fs.openSync(upload.sink, upload.durable ? "r+" : "w");
-    upload.onOpen();
-    const { bytes, sha256 } = await pump(input, sink, { durable: upload.durable, prefix });
-    fs.closeSync(sink);
-    sink = undefined;
+    const { bytes, sha256 } = await transfer(
+      { source: input, prefix, sink, sinkFile, durable, maximum, idleSeconds },
+      { onOpen: () => upload.onOpen(), onProgress() {} },
+    );
     await upload.complete({ bytes, sha256 });
     return { bytes, sha256 };
   } catch (error) {
-    if (sink !== undefined) fs.closeSync(sink);
-    const cause = error instanceof PumpError ? await upload.explain() ?? error.cause : error;
+    const cause = brokenLimit(error, limits) ??
+      (error instanceof TransferError ? await upload.explain() : undefined) ?? error;
     if (cause instanceof PlasmaError) throw cause;
     throw new PlasmaError("storage", `cannot store the upload: ${reasonOf(cause)}`, {
       cause,

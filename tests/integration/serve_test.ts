@@ -76,6 +76,10 @@ Deno.test("an upload without commit is never an archive, and the owner's next on
   for (const id of [runId(1), other]) {
     await serve(request("store", { folder: storage, run: id }, "x"));
   }
+  const hourAgo = Date.now() / 1000 - 3600;
+  for (const name of namesIn(`${storage}/.plasma/incoming`)) {
+    Deno.utimeSync(`${storage}/.plasma/incoming/${name}`, hourAgo, hourAgo);
+  }
   assertEquals((await serve(request("list", { folder: storage }))).answer.archives, []);
   await serve(request("rotate", { folder: storage }));
   await serve(request("store", { folder: storage, run: runId(3) }, "y"));

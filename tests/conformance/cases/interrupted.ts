@@ -41,7 +41,7 @@ export const interrupted: Cases = {
   },
 
   "a commit that was killed before the archive was in place is cleaned up": async (bench) => {
-    await killedAfterSidecar(bench);
+    bench.age(await killedAfterSidecar(bench));
     const name = await bench.commit("the next one");
     assertEquals(orphans(bench), []);
     await bench.assertHolds(name);
@@ -61,6 +61,7 @@ export const interrupted: Cases = {
     bench,
   ) => {
     const claim = await killedAfterArchive(bench);
+    bench.age(claim);
     await bench.assertHolds(given, await bench.commit("the next one"));
     await bench.store.discard(claim.id);
     assertEquals(archivesIn(bench.storage).length, 2);

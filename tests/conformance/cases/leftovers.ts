@@ -20,16 +20,25 @@ const others = () => newRunId({ machine: "ffffffff", target: "00000000" });
 /** What dead runs have left, and who removes it. */
 export const leftovers: Cases = {
   "the next upload removes what dead runs of the same owner have left": async (bench) => {
-    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${bench.newId()}.${suffix}`);
+    for (const suffix of ["part", "sha256"]) leave(bench, `${bench.newId()}.${suffix}`);
     const id = bench.newId();
-    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${id}.${suffix}`);
+    for (const suffix of ["part", "sha256"]) leave(bench, `${id}.${suffix}`);
     await bench.assertHoldsAfterCommit();
   },
 
   "the next upload removes an upload that was complete but never committed": async (bench) => {
-    await bench.upload("forgotten");
+    bench.age(await bench.upload("forgotten"));
     assertEquals(namesIn(bench.incoming).length, 2);
     await bench.assertHoldsAfterCommit();
+  },
+
+  "row 87: a complete upload is left to be committed, whoever else has the same identity": async (
+    bench,
+  ) => {
+    const claim = await bench.upload("of the other machine");
+    const other = await bench.commit("of this one");
+    const { name } = await bench.store.commit(claim);
+    await bench.assertHolds(...[other, name].sort());
   },
 
   "the next upload removes an upload whose run was dropped": async (bench) => {
@@ -44,11 +53,11 @@ export const leftovers: Cases = {
     await bench.assertHoldsAfterCommit();
   },
 
-  "what others have left stays, unless it is a week old": async (bench) => {
-    const young = leave(bench, `${others()}.part`, 6.9);
+  "what others have left stays, unless it is a day old": async (bench) => {
+    const young = leave(bench, `${others()}.part`, 0.9);
     const pair = others();
-    const youngPair = [leave(bench, `${pair}.part`, 30), leave(bench, `${pair}.received`, 1)];
-    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${others()}.${suffix}`, 7.1);
+    const youngPair = [leave(bench, `${pair}.part`, 30), leave(bench, `${pair}.received`, 0.5)];
+    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${others()}.${suffix}`, 1.1);
     await bench.commit("content");
     assertEquals(namesIn(bench.incoming), [young, ...youngPair].sort());
   },

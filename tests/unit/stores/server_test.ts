@@ -21,7 +21,7 @@ const parameters: Record<Verb, object> = {
 };
 
 const noStreams = {
-  input: -1,
+  input: 0 as const,
   prefix: new Uint8Array(),
   output: -1,
   answer: () => Promise.resolve(),
