@@ -12,7 +12,6 @@ import { LocalStore } from "./local.ts";
 import type { Upload } from "./mod.ts";
 import {
   formatAnswer,
-  maximumRequest,
   protocolVersion,
   type Request,
   requestSchema,
@@ -21,6 +20,8 @@ import {
 } from "./protocol.ts";
 import { brokenLimit, type UploadLimits } from "./upload_limits.ts";
 import { version } from "../version.ts";
+
+export { readRequest } from "./wire.ts";
 
 /** What a `plasma serve` may do. */
 export interface ServerLimits {
@@ -194,41 +195,4 @@ function parseRequest(line: string, allow: ReadonlySet<Verb>): Request {
   const result = v.safeParse(requestSchema, value);
   if (result.success) return result.output;
   throw bad(`${v.getDotPath(result.issues[0]) ?? "the request"} is missing or wrong`);
-}
-
-/**
- * Read the line of a request, and keep what was read beyond it.
- *
- * @throws {PlasmaError} if there is none within the time and the size that a request may have
- */
-export async function readRequest(
-  read: (buffer: Uint8Array) => Promise<number | null>,
-  timeoutMs: number,
-): Promise<{ line: string; rest: Uint8Array }> {
-  const buffer = new Uint8Array(maximumRequest);
-  let length = 0;
-  const { promise: timeout, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new PlasmaError("storage", "no request came in time", { code: "timeout" })),
-    timeoutMs,
-  );
-  try {
-    for (;;) {
-      const count = await Promise.race([read(buffer.subarray(length)), timeout]);
-      if (count === null) {
-        throw new PlasmaError("storage", "the input ended before a request", { code: "protocol" });
-      }
-      const end = buffer.subarray(0, length + count).indexOf(10, length);
-      length += count;
-      if (end >= 0) {
-        const line = new TextDecoder().decode(buffer.subarray(0, end));
-        return { line, rest: buffer.slice(end + 1, length) };
-      }
-      if (length === buffer.length) {
-        throw new PlasmaError("storage", "the request is too long", { code: "protocol" });
-      }
-    }
-  } finally {
-    clearTimeout(timer);
-  }
 }
