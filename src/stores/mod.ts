@@ -129,6 +129,8 @@ export interface Download extends AsyncDisposable {
 export interface VerifyOptions {
   /** Also decompress the archive and read the tar through. */
   readonly deep: boolean;
+  /** Reading it through may take so long; a storage host has limits of its own. */
+  readonly timeoutSeconds?: number | undefined;
 }
 
 /** What a verification has found. */
