@@ -83,14 +83,6 @@ export class Bench implements AsyncDisposable {
     return { part: `${base}.part`, received: `${base}.received`, sidecar: `${base}.sha256` };
   }
 
-  /** Make an upload so old that nobody comes back to commit it. */
-  age({ id }: Claim): void {
-    const time = Date.now() / 1000 - 3600;
-    for (const name of namesIn(this.incoming)) {
-      if (name.startsWith(id)) Deno.utimeSync(`${this.incoming}/${name}`, time, time);
-    }
-  }
-
   get incoming(): string {
     return `${this.storage}/.plasma/incoming`;
   }

@@ -141,7 +141,7 @@ testThatNeeds(
         assert(added <= 1, what);
         if (code === 0) break;
         steps[calls] = when;
-        ageUploads(scene.storage);
+        await ageUploads(scene.storage);
         const next = await scene.run();
         assertEquals(next.code, 0, `${what}: ${next.stderr}`);
         assertEquals(await scene.look(), 1, what);

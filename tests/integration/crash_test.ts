@@ -130,7 +130,7 @@ for (const call of ["fsync", "linkat", "unlink"]) {
         assertEquals(now.filter((line) => before.includes(line)), before);
         assertEquals(await listedIn(disk.storage), archivesIn(disk.storage));
         await disk.cut();
-        ageUploads(disk.storage);
+        await ageUploads(disk.storage);
         const next = await plasma(disk.args);
         assertEquals(next.code, 0, next.stderr);
         await assertAllVerify(disk.storage);

@@ -76,7 +76,7 @@ Deno.test("an upload without commit is never an archive, and the owner's next on
   for (const id of [runId(1), other]) {
     await serve(request("store", { folder: storage, run: id }, "x"));
   }
-  ageUploads(storage);
+  await ageUploads(storage);
   assertEquals((await serve(request("list", { folder: storage }))).answer.archives, []);
   await serve(request("rotate", { folder: storage }));
   await serve(request("store", { folder: storage, run: runId(3) }, "y"));

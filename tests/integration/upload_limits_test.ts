@@ -68,7 +68,7 @@ Deno.test("row 51: a key has no more than so many uploads, complete or not", asy
   running.child.kill("SIGKILL");
   await running.output;
   // What is dead and one's own does not count.
-  ageUploads(storage);
+  await ageUploads(storage);
   assertEquals((await store(3, "00000001")).ok, true);
 });
 

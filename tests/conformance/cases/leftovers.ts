@@ -3,6 +3,7 @@ import { newRunId } from "../../../src/system/run_id.ts";
 import { isLocked } from "../../../src/system/lock.ts";
 import { namesIn } from "../../support/folders.ts";
 import { until } from "../../support/sh.ts";
+import { ageUploads } from "../../support/storage.ts";
 import type { Bench, Cases } from "../bench.ts";
 
 /** Put something into `.plasma/incoming`, as old as so many days. */
@@ -27,7 +28,8 @@ export const leftovers: Cases = {
   },
 
   "the next upload removes an upload that was complete but never committed": async (bench) => {
-    bench.age(await bench.upload("forgotten"));
+    await bench.upload("forgotten");
+    await ageUploads(bench.storage);
     assertEquals(namesIn(bench.incoming).length, 2);
     await bench.assertHoldsAfterCommit();
   },
@@ -50,6 +52,7 @@ export const leftovers: Cases = {
     }
     const { part } = bench.files(id);
     await until("nobody writes the upload any more", async () => !await isLocked(part));
+    await ageUploads(bench.storage);
     await bench.assertHoldsAfterCommit();
   },
 
