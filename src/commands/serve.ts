@@ -11,7 +11,7 @@ import {
 } from "../stores/wire.ts";
 import type { UploadLimits } from "../stores/upload_limits.ts";
 import { parseDuration, parseSize } from "../config/values.ts";
-import { takePlace } from "../system/places.ts";
+import { type Place, takePlace } from "../system/places.ts";
 import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS] [LIMITS]
@@ -38,7 +38,8 @@ const requestTimeoutMs = 30_000;
 
 /**
  * So many processes serve one key at a time, by its root; further ones answer that we are busy. One
- * that waits takes some 15 MB, and an agent has two at most.
+ * that waits takes some 15 MB, and an agent has two at most. Uploads do not count, which go on for
+ * hours and have a limit of their own.
  */
 const maximumSessions = 64;
 
@@ -52,9 +53,11 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const root = resolveRoot(line.value("root"));
   const allow = parseAllow(line.value("allow"), root !== undefined);
   const uploads = parseLimits(line, root !== undefined);
+  let place: Place | undefined;
   let request;
   try {
-    if (!await takePlace(sessionsOf(root), maximumSessions)) throw busy();
+    place = await takePlace(sessionsOf(root), maximumSessions);
+    if (place === undefined) throw busy();
     requireSafePath();
     request = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
   } catch (error) {
@@ -65,7 +68,13 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   // Only now: what is loaded for a request takes as much memory again as it takes to wait for one.
   const { BrokenOff, serveRequest, tellable } = await import("../stores/server.ts");
   try {
-    const streams = { input: 0 as const, prefix: request.rest, output: 1, answer };
+    const streams = {
+      input: 0 as const,
+      prefix: request.rest,
+      output: 1,
+      answer,
+      onUpload: () => place?.giveBack(),
+    };
     const result = await serveRequest(request.line, streams, { allow, root, uploads });
     if (result !== undefined) await answer(formatAnswer(result));
     return ExitStatus.Done;

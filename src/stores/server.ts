@@ -41,6 +41,8 @@ export interface Streams {
   readonly output: number;
   /** Send the line of an answer. */
   answer(line: string): Promise<void>;
+  /** An upload has begun, which may take long. */
+  onUpload(): void;
 }
 
 /**
@@ -61,12 +63,11 @@ export async function serveRequest(
       const { newestBytes, subvolumes } = await store.hello(request.subvolumes);
       return { version, newestBytes, subvolumes, allow: [...limits.allow] };
     }
-    case "store":
-      return await receive(
-        await store.upload(request.run, limits.uploads),
-        streams,
-        limits.uploads,
-      );
+    case "store": {
+      const upload = await store.upload(request.run, limits.uploads);
+      streams.onUpload();
+      return await receive(upload, streams, limits.uploads);
+    }
     case "receive": {
       const order = { ...request, parent: request.parent };
       if (!request.copy) {

@@ -25,6 +25,7 @@ const noStreams = {
   prefix: new Uint8Array(),
   output: -1,
   answer: () => Promise.resolve(),
+  onUpload() {},
 };
 
 const serve = (
