@@ -183,10 +183,11 @@ export async function removeDeadUploads(folder: StorageFolder, own: RunId): Prom
   }
 }
 
-/** Everything of it has been received, or a part of it that stands for itself. */
+/** Everything of it has been received, or subvolumes that are complete, each by itself. */
 function isNearlyDone(folder: StorageFolder, id: RunId): boolean {
-  return readReceived(folder, id) !== undefined ||
-    isPresent(incomingFiles(folder, id).subvolumes);
+  const { received, subvolumes } = incomingFiles(folder, id);
+  return readReceived(folder, id) !== undefined || isPresent(`${subvolumes}/received.jsonl`) ||
+    (isPresent(subvolumes) && isPresent(received));
 }
 
 /** The ids of all uploads in a folder, whether they are under way or dead. */
