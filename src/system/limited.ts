@@ -9,20 +9,17 @@ const wantsMemory =
   /memory exhausted|not enough memory|too much memory|memory usage limit|cannot allocate|window size larger/i;
 
 /**
- * The same program with no more than so many MiB of address space (RLIMIT_AS). Archives come from
+ * The same program with no more than so many MiB of address space. Archives come from
  * machines that one does not trust: a few kilobytes can be made so that they take gigabytes to read.
  */
-export function withMemoryLimit({ command, judge }: Stage, megabytes: number): Stage {
-  const script = `ulimit -v ${megabytes * 1024}; exec "$@"`;
+export function withMemoryLimit({ command, judge }: Stage, memoryMegabytes: number): Stage {
   return {
-    command: {
-      ...command,
-      program: "sh",
-      args: ["-c", script, "sh", command.program, ...command.args],
-    },
+    command: { ...command, memoryMegabytes },
     judge(exit, messages) {
       if (exit.code !== 0 && messages.some((line) => wantsMemory.test(line))) {
-        throw costly(`to read it takes more than the ${megabytes} MiB of memory that are allowed`);
+        throw costly(
+          `to read it takes more than the ${memoryMegabytes} MiB of memory that are allowed`,
+        );
       }
       return judge(exit, messages);
     },
