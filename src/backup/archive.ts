@@ -2,7 +2,7 @@ import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import type { StreamSource } from "../strategies/mod.ts";
-import { newRunId, runOwner } from "../system/run_id.ts";
+import { newRunId, type RunId, runOwner } from "../system/run_id.ts";
 import {
   move,
   type Moved,
@@ -133,6 +133,7 @@ async function storeFrom(
 ): Promise<StoredBytes> {
   const { store, config, place } = run;
   let uploaded: Uploaded | undefined;
+  let id: RunId | undefined;
   try {
     return await retrying(config, run, "upload", async () => {
       // An upload whose commit got no answer may have been committed: ask before sending it again.
@@ -140,8 +141,11 @@ async function storeFrom(
         ? undefined
         : await findCommitted(store, { ...uploaded, kind });
       if (uploaded !== undefined && known !== undefined) return { ...uploaded, ...known };
+      // What the last attempt has left: when its connection died, to discard it at once was in vain.
+      if (id !== undefined) await store.discard(id);
+      id = newRunId(runOwner(place.id)!);
       await using source = await open();
-      uploaded = await uploadFrom(source, store, newRunId(runOwner(place.id)!), context);
+      uploaded = await uploadFrom(source, store, id, context);
       return { ...uploaded, ...await commit(run, { ...uploaded, kind }) };
     });
   } catch (error) {

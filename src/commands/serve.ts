@@ -19,13 +19,15 @@ export const help = `plasma serve [--root FOLDER] [--allow VERBS] [LIMITS]
 Answer one request of an agent: a line of JSON on standard input, for "store" and "receive"
 followed by the data. sshd runs it on the storage host; it needs no arguments there.
 
-  --root FOLDER   confine all requests to this folder
-  --allow VERBS   comma-separated verbs (${verbNames.join(", ")})
-                  and groups: store (= ${verbGroups.store.join(", ")}),
-                  read (= ${verbGroups.read.join(", ")}), rotate,
-                  receive (= ${verbGroups.receive.join(", ")});
-                  by default all, with --root all but receive
-  --max-size SIZE      no upload may be larger, e.g. 200G; by default any may
+  --root FOLDER        confine all requests to this folder
+  --allow VERBS        comma-separated verbs (${verbNames.join(", ")})
+                       and groups: store (= ${verbGroups.store.join(", ")}),
+                       read (= ${verbGroups.read.join(", ")}), rotate,
+                       receive (= ${verbGroups.receive.join(", ")});
+                       by default all, with --root all but receive
+
+Limits; who exceeds one is told which:
+  --max-size SIZE      of one upload, e.g. 200G; by default none
   --max-uploads N      uploads in one folder that are under way or not committed yet;
                        by default 4 with --root, else any number
   --idle-timeout TIME  an upload of which nothing comes for so long is given up (1h)
