@@ -2,7 +2,7 @@ import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import type { StreamSource } from "../strategies/mod.ts";
-import { newRunId, type RunId, runOwner } from "../system/run_id.ts";
+import type { RunId } from "../system/run_id.ts";
 import {
   move,
   type Moved,
@@ -143,7 +143,7 @@ async function storeFrom(
       if (uploaded !== undefined && known !== undefined) return { ...uploaded, ...known };
       // What the last attempt has left: when its connection died, to discard it at once was in vain.
       if (id !== undefined) await store.discard(id);
-      id = newRunId(runOwner(place.id)!);
+      id = place.newUpload();
       await using source = await open();
       uploaded = await uploadFrom(source, store, id, context);
       return { ...uploaded, ...await commit(run, { ...uploaded, kind }) };

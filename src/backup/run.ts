@@ -138,6 +138,7 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
     () => store.hello(strategy.archives === "subvolumes"),
   );
   signal.throwIfAborted();
+  await discardDeadUploads(run);
   await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
   const stored = await makeArchive(run, state);
   outcome.stored = stored;
@@ -147,6 +148,8 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
       `(${formatBytes(bytes / Math.max(seconds, 0.001))}/s)`,
   );
   signal.throwIfAborted();
+  // Of a run that was killed just now the storage may still have been busy with what it had sent.
+  await discardDeadUploads(run);
   if (state.mayRotate) await rotate(run);
   else log.info("rotation is left to the storage host: this key may not ask for it");
   signal.throwIfAborted();
@@ -157,6 +160,10 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   );
   outcome.problems.push(...problems.map(describeError));
   signal.throwIfAborted();
+}
+
+async function discardDeadUploads({ place, store }: Run): Promise<void> {
+  for (const id of place.deadUploads) await store.discard(id);
 }
 
 async function rotate({ store, log, outcome }: Run & { outcome: Outcome }): Promise<void> {

@@ -1,5 +1,5 @@
 import { PlasmaError, reasonOf } from "../errors.ts";
-import { makePrivateFolder } from "./durable.ts";
+import { makePrivateFolder, removeIfPresent } from "./durable.ts";
 import { machineIdentity } from "./identity.ts";
 import { isLocked, Lock } from "./lock.ts";
 import { privatePlace } from "./private_place.ts";
@@ -17,12 +17,17 @@ export class RunPlace implements AsyncDisposable {
   readonly id: RunId;
   /** A folder, mode 0700, that goes with the run. */
   readonly folder: string;
+  /** Uploads to this destination whose runs were killed: nobody will commit them. */
+  readonly deadUploads: readonly RunId[];
   readonly #lock: Lock;
+  readonly #notes: UploadNotes;
 
-  private constructor(id: RunId, folder: string, lock: Lock) {
+  private constructor(id: RunId, folder: string, lock: Lock, notes: UploadNotes) {
     this.id = id;
     this.folder = folder;
+    this.deadUploads = notes.found;
     this.#lock = lock;
+    this.#notes = notes;
   }
 
   /**
@@ -42,17 +47,55 @@ export class RunPlace implements AsyncDisposable {
       const id = newRunId(owner);
       const folder = `${base}/${id}`;
       makePrivateFolder(folder);
-      return new RunPlace(id, folder, lock);
+      return new RunPlace(id, folder, lock, new UploadNotes(base, owner));
     } catch (error) {
       lock[Symbol.dispose]();
       throw new PlasmaError("start", `cannot use the folder ${base}: ${reasonOf(error)}`);
     }
   }
 
+  /** An id for the next upload, noted for the run that comes after us if we are killed. */
+  newUpload(): RunId {
+    const id = newRunId(runOwner(this.id)!);
+    this.#notes.add(id);
+    return id;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     removeTree(this.folder);
+    this.#notes.clear();
     this.#lock[Symbol.dispose]();
     return Promise.resolve();
+  }
+}
+
+/**
+ * The uploads that runs to one destination have begun, an empty file for each. A run that ends removes
+ * its own and those that it found; whoever holds the lock of the destination may do so.
+ */
+class UploadNotes {
+  readonly found: readonly RunId[];
+  readonly #folder: string;
+  readonly #ids: RunId[];
+
+  constructor(base: string, owner: RunOwner) {
+    this.#folder = `${base}/uploads`;
+    makePrivateFolder(this.#folder);
+    const isOurs = (id: RunId) => {
+      const { machine, target } = runOwner(id) ?? {};
+      return machine === owner.machine && target === owner.target;
+    };
+    this.found = [...Deno.readDirSync(this.#folder)].map(({ name }) => name).filter(isOurs);
+    this.#ids = [...this.found];
+  }
+
+  add(id: RunId): void {
+    this.#ids.push(id);
+    Deno.writeTextFileSync(`${this.#folder}/${id}`, "");
+  }
+
+  clear(): void {
+    for (const id of this.#ids) removeIfPresent(`${this.#folder}/${id}`);
   }
 }
 
