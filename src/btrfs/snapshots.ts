@@ -113,10 +113,14 @@ async function tryToTake(
   return { snapshots, failures, subvolumes };
 }
 
-/** Reads ids; says of each that could not be deleted its id and the reason. */
+/**
+ * Reads ids; says of each that could not be deleted its id and the reason. A killed run may still be
+ * deleting what the next one finds.
+ */
 const deleteScript = `
 xargs -r -n 1 -P 8 sh -c '
   words=$(btrfs subvolume delete -i "$1" "$top" 2>&1 >/dev/null) && exit
+  btrfs inspect-internal subvolid-resolve "$1" "$top" >/dev/null 2>&1 || exit 0
   words=\${words##*: }
   printf "%s %s\\0" "$1" "\${words:-it failed}"' sh
 rmdir "$top/${snapshotFolder}" 2>/dev/null || :
