@@ -47,7 +47,7 @@ btrfsTest("subvolumes, mounts and folders may have any name", async (site) => {
   assertEquals(await sh("find", ".", site.path, "-maxdepth", "2", "-name", "executed*"), "");
 });
 
-btrfsTest("configured folders may have any name", async (site) => {
+btrfsTest("configured folders may have any name (row 6)", async (site) => {
   const folders = [];
   for (const [index, name] of names.entries()) {
     await site.subvolume(`btrfs/${index}/${name}`);

@@ -78,7 +78,7 @@ async function assertArchivesAreWhole(nights: Nights): Promise<void> {
 }
 
 sendOverSshTest(
-  "a part of the run is killed in the middle of the stream",
+  "a part of the run is killed in the middle of the stream (row 45)",
   async (site, nights, sshd) => {
     await site.subvolume("btrfs/data/nested");
     site.write("btrfs/data/nested/file", noise(20_000));
@@ -113,7 +113,7 @@ sendOverSshTest(
   },
 );
 
-sendOverSshTest("the agent is killed at any moment", async (site, nights) => {
+sendOverSshTest("the agent is killed at any moment (rows 23, 45)", async (site, nights) => {
   site.write("btrfs/data/large", noise(large));
   await nights.runWell();
   let isOver = false;
@@ -135,7 +135,7 @@ sendOverSshTest("the agent is killed at any moment", async (site, nights) => {
 });
 
 sendTest(
-  "killed after the commit: the next run goes on from what was stored",
+  "killed after the commit: the next run goes on from what was stored (row 46)",
   async (site, nights) => {
     site.write("btrfs/data/large", noise(large));
     await nights.runWell();
@@ -160,7 +160,7 @@ sendTest(
   },
 );
 
-sendOverSshTest("killed while the storage commits", async (site, nights, sshd) => {
+sendOverSshTest("killed while the storage commits (row 46)", async (site, nights, sshd) => {
   site.write("btrfs/data/large", noise(large));
   await nights.runWell();
   const gate = Gate.at(site, "before", "btrfs", "*filesystem\\ sync*/store/*");
@@ -186,7 +186,7 @@ sendOverSshTest("killed while the storage commits", async (site, nights, sshd) =
   assertEquals([nights.archives.length, (await keptOf(site)).length], [3, 1]);
 });
 
-sendTest("what others have put into .plasma is left alone", async (site, nights) => {
+sendTest("what others have put into .plasma is left alone (row 45)", async (site, nights) => {
   const owner = "20200101T000000Z-01234567-89abcdef-00000001";
   await nights.runWell();
   const incoming = `${nights.storage}/.plasma/incoming`;
