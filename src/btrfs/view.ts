@@ -84,6 +84,7 @@ export class View {
       const path = folder + target;
       return [`${number}`, isNeeded ? "needed" : "", source, path, expected, escapeMountPath(path)];
     });
+    fs.closeSync(createPrivate(`${folder}.missing`));
     const file = createPrivate(`${folder}.list`);
     fs.writeFileSync(file, words.map((word) => `${word}\0`).join(""));
     fs.closeSync(file);

@@ -211,6 +211,20 @@ rmdir ${own}/newer`);
   }
 }, ["program setpriv"]);
 
+btrfsTest("row 53: subvolumes that never come to rest are named and left out", async (site) => {
+  const own = await makeSource(site);
+  site.fake(
+    "btrfs",
+    `case "$*" in *subvolume\\ snapshot*/user\\ *) "$real" -q subvolume create ${own}/new$$ ;; esac
+exec "$real" "$@"`,
+  );
+  const { code, stderr, lastLine } = await site.backUp(["btrfs/data"]);
+  assertEquals(code, 3, stderr);
+  assertMatch(lastLine, /data\/user\/new\d+ is left out: it came, went or moved/);
+  assert((await site.members()).includes("btrfs/data/user/file"));
+  await site.assertNothingLeft();
+});
+
 btrfsTest("row 53: a filesystem below the folder that is mounted read-only", async (site) => {
   await makeSource(site);
   await site.addBtrfs("btrfs/data/inner");
