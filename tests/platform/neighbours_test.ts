@@ -115,7 +115,8 @@ btrfsTest("row 52: a link in the snapshot leads no mount out of the view", async
   const own = await makeSource(site);
   await site.subvolume("btrfs/data/user/folder/nested");
   site.write("btrfs/data/user/folder/nested/file");
-  site.makeFolder("victim/nested");
+  await site.tmpfs("victim/nested");
+  site.write("victim/nested/visible");
   // At the moment of the snapshot, and only then, the folder is a link.
   site.fake(
     "btrfs",
@@ -128,7 +129,7 @@ rm ${own}/folder; mv ${own}/aside ${own}/folder; exit $status ;; esac; exec "$re
     `ls ${site.at("victim/nested")} >>${site.at("victim/seen")}; exec "$real" "$@"`,
   );
   await assertLeftOut(site, "btrfs/data/user/folder/nested", /Too many levels of symbolic links/);
-  assertEquals(site.read("victim/seen"), "");
+  assertEquals(site.read("victim/seen"), "visible\nvisible\n");
   assert((await site.members()).includes("btrfs/data/user/file"));
 });
 
