@@ -74,7 +74,10 @@ export class BtrfsSendStrategy implements Strategy {
     const { reaches, roots, ownPlaces } = findings;
     requireWholeSeen(findings);
     const byKey = rootsByKey(roots);
-    const folders = reaches.map((reach) => coverageOf(reach, byKey, true, ownPlaces));
+    const sentPlaces = ownPlaces.filter((place) => isSent(place, findings));
+    const folders = reaches.map((reach) =>
+      coverageOf(reach, byKey, true, ownPlaces.filter((place) => !sentPlaces.includes(place)))
+    );
     const missing = folders.filter(({ snapshots }) => snapshots.length === 0);
     if (missing.length > 0) {
       const names = missing.map(({ folder }) => folder).join(", ");
@@ -103,14 +106,19 @@ export class BtrfsSendStrategy implements Strategy {
           reason: `${reason}, sent as a whole`,
         })),
       })),
-      notices,
+      notices: [
+        ...notices,
+        ...sentPlaces.map((place) =>
+          `${place}, where this backup writes, lies in a subvolume that is sent as a whole: what it ` +
+          "holds beside received subvolumes is sent too; make it a subvolume, which is left out"
+        ),
+      ],
       warnings: [
         ...(ignored.length === 0 ? [] : [
           `exclude has no effect: btrfs-send sends whole subvolumes, and leaves out whole ones by ` +
           `their absolute path: ${ignored.join(", ")}`,
         ]),
         ...left.map(({ path, reason }) => `${path} is left out: ${reason}`),
-        ...ownPlaces.flatMap((place) => sentWith(place, findings)),
       ],
       problems: problemsOf(folders),
     };
@@ -129,17 +137,10 @@ function requireWholeSeen({ roots }: Findings): void {
   );
 }
 
-/** A warning if what the run writes itself lies in a subvolume that is sent. */
-function sentWith(place: string, { reaches }: Findings): string[] {
-  const isLeftOut = reaches.some(({ skipped }) =>
-    skipped.some(({ path }) => isWithin(place, path))
-  );
-  const isIn = reaches.some(({ folder }) => isWithin(place, folder));
-  if (isLeftOut || !isIn) return [];
-  return [
-    `${place}, where this backup writes, lies in a subvolume that is sent as a whole: what it holds ` +
-    "beside received subvolumes is sent too; make it a subvolume, which is left out",
-  ];
+/** Whether a place within the folders lies in a subvolume that is sent. */
+function isSent(place: string, { reaches }: Findings): boolean {
+  return reaches.some(({ folder }) => isWithin(place, folder)) &&
+    !reaches.some(({ skipped }) => skipped.some(({ path }) => isWithin(place, path)));
 }
 
 async function openSource(
