@@ -50,6 +50,8 @@ export interface SurveyOptions {
   readonly skipsLive: boolean;
   /** Whether a place is not archived, with all below it. */
   isExcluded(path: string): boolean;
+  /** Whether subvolumes are left out of which only a part can be seen. */
+  readonly needsWhole?: boolean;
   /** What the run writes itself. */
   readonly ownPaths: readonly string[];
   /** Whether the filesystems are synced first, so that the generations tell of all changes so far. */
@@ -64,7 +66,7 @@ export interface SurveyOptions {
  */
 export async function surveyBtrfs(
   folders: readonly string[],
-  { skipsLive, isExcluded, ownPaths, isSynced = false }: SurveyOptions,
+  { skipsLive, isExcluded, needsWhole = false, ownPaths, isSynced = false }: SurveyOptions,
   known: readonly ListedFilesystem[] = [],
 ): Promise<Findings> {
   const [mounts, located] = await Promise.all([
@@ -96,7 +98,8 @@ export async function surveyBtrfs(
   const reasonOf = ({ target, origin }: Part): Skip | undefined => {
     if (isExcluded(target)) return { reason: "excluded", isMissed: false };
     if (ownPlaces.some((place) => isWithin(target, place))) return ownReason;
-    return origin.kind === "frozen" ? nameReason(origin.subvolume) : undefined;
+    if (origin.kind === "live") return undefined;
+    return nameReason(origin.subvolume) ?? (needsWhole ? partReason(origin, mounts) : undefined);
   };
   const reaches = located.map((folder) =>
     withoutParts(reachOf(folder, mounts, filesystems, skipReason), reasonOf)
@@ -115,6 +118,12 @@ export async function surveyBtrfs(
 function nameReason(subvolume: Subvolume): Skip | undefined {
   if (isUtf8(subvolume)) return undefined;
   const reason = `the name of subvolume ${subvolume.id} is not valid UTF-8: rename it`;
+  return { reason, isMissed: false, isProblem: true };
+}
+
+function partReason({ device, subvolume, inside }: Frozen, mounts: readonly Mount[]) {
+  if (inside === "" || visiblePaths(device, subvolume, mounts).length > 0) return undefined;
+  const reason = `only a part of the subvolume /${subvolume.path} is mounted: mount its root too`;
   return { reason, isMissed: false, isProblem: true };
 }
 

@@ -32,7 +32,7 @@ export function topOf(device: string, mounts: readonly Mount[]): Top {
   if (frozen !== undefined) {
     throw new PlasmaError("snapshot", `the filesystem at ${frozen.path} is mounted read-only`, {
       code: "source",
-      remedy: `mount -o remount,rw ${frozen.path}`,
+      remedy: "make it writable, or exclude it",
     });
   }
   return { device, source: own[0]!.source };

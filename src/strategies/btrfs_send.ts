@@ -55,6 +55,7 @@ export class BtrfsSendStrategy implements Strategy {
     const options = {
       skipsLive: true,
       isExcluded: (path: string) => excluded.match(path),
+      needsWhole: true,
       ownPaths,
       isSynced: true,
     };

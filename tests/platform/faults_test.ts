@@ -128,6 +128,13 @@ btrfsTest(
     const { code, lastLine } = await plasma(["backup", "--dry-run", "--config", config]);
     assertEquals(code, 1);
     assertMatch(lastLine, /subvolume "data" \(id \d+\).*mount -o subvolid=\d+/);
+    await site.addBtrfs("whole");
+    await sh("mkdir", site.at("whole/below"));
+    await sh("mount", "--move", site.at("bound"), site.at("whole/below"));
+    const below = site.config(["whole"], { strategy: "btrfs-send" });
+    const { stdout } = await plasma(["backup", "--dry-run", "--config", below]);
+    assertMatch(stdout, /skipped +\S+whole\/below +only a part of the subvolume \/data is mounted/);
+    await sh("mount", "--move", site.at("whole/below"), site.at("bound"));
     const snapshot = await site.backUp(["bound"]);
     assertEquals(snapshot.code, 0, snapshot.stderr);
     assertEquals(await site.members(), ["bound", "bound/file"]);
