@@ -1,6 +1,7 @@
 import type { Destination } from "../config/destination.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { Transfer } from "../system/pump.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import type { SubvolumeRecord } from "./manifest.ts";
 
 /**
@@ -103,6 +104,8 @@ export interface Upload extends AsyncDisposable {
 export interface Download extends AsyncDisposable {
   /** A file or a pipe that gives its bytes. */
   readonly path: string;
+  /** What that file is known by: another one of that name is not to be read. */
+  readonly file?: FileIdentity;
   /** How many bytes there are, and their SHA-256 when they were stored, as far as it is known. */
   readonly bytes: number | undefined;
   readonly sha256: string | undefined;
