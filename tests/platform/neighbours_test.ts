@@ -141,6 +141,35 @@ rm ${own}/folder; mv ${own}/aside ${own}/folder; exit $status ;; esac; exec "$re
   assert((await site.members()).includes("btrfs/data/user/file"));
 });
 
+btrfsTest(
+  "row 52: a user who owns the top level swaps the folder of the snapshots",
+  async (site) => {
+    await makeSource(site);
+    const top = site.at("btrfs");
+    await sh("chown", "1000:1000", top);
+    site.write("outside/file");
+    {
+      await using _ = new Attacker(`cd ${top}
+mv .plasma aside; mkdir .plasma; rmdir .plasma; ln -s ${site.at("outside")} .plasma; rm .plasma
+mv aside .plasma`);
+      for (let night = 0; night < 4; night++) {
+        const { code, stderr } = await site.backUp(["btrfs/data"]);
+        if (code === 1) assertMatch(stderr, /snapshot: /);
+        else assert([0, 3].includes(code), stderr);
+        assertEquals(namesIn(site.at("outside")), ["file"]);
+      }
+    }
+    await sh(
+      "sh",
+      "-c",
+      'cd "$0"; [ ! -h .plasma ] || rm .plasma; [ ! -d aside ] || mv -T aside .plasma',
+      top,
+    );
+    await site.backUpWell(["btrfs/data"]);
+  },
+  ["program setpriv"],
+);
+
 btrfsTest("row 52: a live place that is swapped meanwhile is not archived", async (site) => {
   const own = await makeSource(site);
   await site.tmpfs("btrfs/data/user/folder/live");
