@@ -134,11 +134,15 @@ state=empty
 if [ -z "$make" ] && [ -n "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ]; then
   state=full inner=
 fi
-if [ -n "$inner" ]; then
-  mkdir -m 0700 -- "./\${inner%/*}" && mkdir -m 1700 -- "./$inner" || exit
-fi
 echo "$state"
-stat -c '%d:%i %u %a' . \${inner:+"./$inner"} || exit
+stat -c '%d:%i %u %a' . || exit
+if [ -n "$inner" ]; then
+  outer=\${inner%/*}
+  mkdir -m 0700 -- "./$outer" || exit
+  # Whose the target is may have put a link there
+  enter "./$outer" "\${path%/}/$outer"
+  mkdir -m 1700 -- "./\${inner##*/}" && stat -c '%d:%i %u %a' "./\${inner##*/}" || exit
+fi
 printf '%s' "$why"
 `;
 

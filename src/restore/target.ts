@@ -89,11 +89,12 @@ export class Target {
   }
 
   /** Take the inner folders away, if nothing is in them. Returns false if something is left there. */
-  discardIfEmpty(): boolean {
-    if (this.#place.inner === undefined) return true;
+  async discardIfEmpty(): Promise<boolean> {
+    const { inner, ...place } = this.#place;
+    if (inner === undefined) return true;
+    const args = ["--", `./${inner.path}`, `./${parentOf(inner.path)}`];
     try {
-      Deno.removeSync(this.unfinished);
-      Deno.removeSync(parentOf(this.unfinished));
+      await runIn(place, "remove what is empty", { program: "rmdir", args });
       return true;
     } catch {
       return false;

@@ -24,12 +24,14 @@ export async function unpack(
   const flags = unpackFlags(order.isUntrusted);
   const remedy =
     `trust none of the files that were just unpacked into ${target.unfinished}; try another archive`;
-  const outcome = await readAll({ ...reading, remedy }, target, flags, members).catch((error) => {
-    if (!target.discardIfEmpty()) {
-      reading.log.warning(`what was unpacked is not complete, and lies in ${target.unfinished}`);
-    }
-    throw error;
-  });
+  const outcome = await readAll({ ...reading, remedy }, target, flags, members).catch(
+    async (error) => {
+      if (!await target.discardIfEmpty()) {
+        reading.log.warning(`what was unpacked is not complete, and lies in ${target.unfinished}`);
+      }
+      throw error;
+    },
+  );
   const { failure } = outcome;
   const topFile = `${reading.folder}/top.tar`;
   const warnings = await target.finish(flags, topFile, order.isUntrusted).catch((error) => {

@@ -2,12 +2,14 @@ import { PlasmaError } from "../errors.ts";
 import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { rotateFolder } from "../rotation/rotate.ts";
 import type { RunId } from "../system/run_id.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
 import { openArchive } from "./local_download.ts";
+import type { UploadLimits } from "./upload_limits.ts";
 import type {
   Claim,
   Committed,
@@ -54,8 +56,8 @@ export class LocalStore implements Store {
     await copyStored(folder, id, order, found.stored);
   }
 
-  async upload(id: RunId): Promise<LocalUpload> {
-    return new LocalUpload(await IncomingUpload.begin(await this.#open(), id));
+  async upload(id: RunId, limits: UploadLimits = {}): Promise<LocalUpload> {
+    return new LocalUpload(await IncomingUpload.begin(await this.#open(), id, limits));
   }
 
   async commit(claim: Claim): Promise<Committed> {
@@ -106,6 +108,10 @@ export class LocalUpload implements Upload {
 
   get sink(): string {
     return this.incoming.path;
+  }
+
+  get sinkFile(): FileIdentity {
+    return this.incoming.identity;
   }
 
   onOpen(): void {}

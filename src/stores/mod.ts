@@ -1,7 +1,7 @@
 import type { Destination } from "../config/destination.ts";
 import type { RunId } from "../system/run_id.ts";
-import type { Transfer } from "../system/pump.ts";
 import type { FileIdentity } from "../system/same_file.ts";
+import type { Transfer } from "../system/pump.ts";
 import type { SubvolumeRecord } from "./manifest.ts";
 
 /**
@@ -84,6 +84,8 @@ export interface ReceiveOrder {
 export interface Upload extends AsyncDisposable {
   /** A path that the bytes are to be written to. */
   readonly sink: string;
+  /** No other file than this one may be written at the path. */
+  readonly sinkFile?: FileIdentity;
   /** Whether the writer must bring them to the disk. */
   readonly durable: boolean;
   /** The writer has opened the sink. */
@@ -129,6 +131,8 @@ export interface Download extends AsyncDisposable {
 export interface VerifyOptions {
   /** Also decompress the archive and read the tar through. */
   readonly deep: boolean;
+  /** Reading it through may take so long; a storage host has limits of its own. */
+  readonly timeoutSeconds?: number | undefined;
 }
 
 /** What a verification has found. */

@@ -39,6 +39,8 @@ export interface PumpOptions {
   readonly drain?: boolean;
   /** Told the sum of the bytes after each block. */
   readonly onProgress?: (bytes: number) => void;
+  /** Told whenever the source has given something, be it less than a block. */
+  readonly onRead?: () => void;
 }
 
 /** In which direction a pump failed; `cause` is the system's error. */
@@ -65,7 +67,7 @@ const flushEvery = 32 << 20;
 export async function pump(
   source: number,
   sink: number | undefined,
-  { durable = false, prefix, limit, drain = false, onProgress }: PumpOptions,
+  { durable = false, prefix, limit, drain = false, onProgress, onRead }: PumpOptions,
 ): Promise<PumpResult> {
   const hash = createHash("sha256");
   // With a limit in small steps: the thread sleeps between two blocks and notices nothing.
@@ -87,7 +89,7 @@ export async function pump(
 
   if (prefix !== undefined && prefix.length > 0) put(prefix);
   for (;;) {
-    const length = fill(source, block);
+    const length = fill(source, block, onRead);
     if (length === 0) break;
     put(block.subarray(0, length));
     if (flush?.isDue(bytes)) await flush.begin(bytes);
@@ -135,13 +137,14 @@ export function readLine(source: number, maximum: number): string {
 }
 
 /** Read until the block is full or the source ends: pipes give only 64 KiB at a time. */
-function fill(source: number, block: Uint8Array): number {
+function fill(source: number, block: Uint8Array, onRead?: () => void): number {
   let length = 0;
   try {
     while (length < block.length) {
       const count = readSome(source, block, length);
       if (count === 0) break;
       length += count;
+      onRead?.();
     }
   } catch (error) {
     throw new PumpError("read", error);
