@@ -35,7 +35,7 @@ export async function sendSubvolumes(
         return { ...claim, ...known, warnings: [] };
       }
       id = newRunId(runOwner(place.id)!);
-      const sender = new Sender(run, id, stored, context, compressedData);
+      const sender = new Sender(run, id, source, stored, context, compressedData);
       const records = await sender.sendAll(source.subvolumes);
       claim = claimOf(id, records);
       const committed = await commit(run, claim);
@@ -62,6 +62,7 @@ class Sender {
   constructor(
     readonly run: Run,
     readonly id: RunId,
+    readonly source: SubvolumeSource,
     stored: StoredState,
     readonly context: TransferContext,
     readonly compressedData: boolean,
@@ -138,8 +139,9 @@ class Sender {
       cloneSources: clones.map((clone) => clone.path),
       compressedData: this.compressedData,
     });
+    const within = { ...send, command: this.source.within(send.command) };
     await using bytes = await Producer.start(
-      [send, ...filters.map(({ encoder }) => encoder)],
+      [within, ...filters.map(({ encoder }) => encoder)],
       place.folder,
     );
     const moved = await moveInto(bytes, await store.receive(this.id, order), this.context);

@@ -1,4 +1,4 @@
-import { loadSettings, type Settings } from "../backup/settings.ts";
+import { loadSettings, ownPaths, type Settings } from "../backup/settings.ts";
 import { requireTempfileWay } from "../backup/staging.ts";
 import { parseCommandLine } from "../cli/args.ts";
 import { print, printJson, table } from "../cli/output.ts";
@@ -73,8 +73,9 @@ async function checkTempfile({ config: { tempfile } }: Settings): Promise<Findin
   return [await finding("tempfile", look)];
 }
 
-async function checkSource({ config }: Settings): Promise<Finding[]> {
-  const strategy = await openStrategy({ config, ownPaths: [] });
+async function checkSource(settings: Settings): Promise<Finding[]> {
+  const { config } = settings;
+  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
   const tools = await finding(`strategy ${config.strategy}`, async () => {
     await strategy.prepare();
     return "its programs are there";
@@ -93,6 +94,7 @@ async function checkSource({ config }: Settings): Promise<Finding[]> {
     tools,
     folders,
     ...remarks.map((detail) => ({ what: "folders", isGood: true, detail })),
+    ...(coverage?.problems ?? []).map((detail) => ({ what: "folders", isGood: false, detail })),
   ];
 }
 

@@ -154,3 +154,14 @@ export class PipeFolder implements AsyncDisposable {
     return Promise.resolve();
   }
 }
+
+let mounts: string | undefined;
+
+/** An empty folder, on which a process mounts what only it needs, in a mount namespace of its own. */
+export function mountPlace(): string {
+  if (mounts === undefined) {
+    mounts = `${privatePlace()}/mounts`;
+    makePrivateFolder(mounts);
+  }
+  return mounts;
+}

@@ -2,29 +2,28 @@ import { assert, assertEquals } from "@std/assert";
 import { namesIn } from "../support/folders.ts";
 import { Gate } from "../support/gate.ts";
 import { plasmaProgram } from "../support/plasma.ts";
-import { processes } from "../support/processes.ts";
+import { descendants, processes } from "../support/processes.ts";
 import { sh, tryRun, until } from "../support/sh.ts";
-import type { Site } from "../support/site.ts";
+import { type Site, snapshotsOf } from "../support/site.ts";
 import type { Sshd } from "../support/sshd.ts";
 import { keptOf, Nights, noise, sendOverSshTest, sendTest, uuidOf } from "./send_night.ts";
 
 const large = 4_000_000;
 
-/** The pids of what is to be killed in the middle of a stream. */
-const victims: Readonly<Record<string, (site: Site, sshd: Sshd) => Promise<number[]>>> = {
-  "btrfs send": (site) => pidsOf(site, /^\S*\bbtrfs send /),
-  "btrfs receive": (site) => pidsOf(site, /^\S*\bbtrfs --quiet receive /),
-  "ssh": (_site, sshd) =>
-    pids(({ command }) => /^\S*\bssh /.test(command) && command.includes(`${sshd.port}`)),
-  "the child of sshd": (_site, sshd) => pids(({ parent }) => parent === sshd.pid),
+/** The pids of what is to be killed in the middle of a stream, given that of the agent. */
+const victims: Readonly<Record<string, (agent: number, sshd: Sshd) => Promise<number[]>>> = {
+  "btrfs send": (agent) => pidsBelow(agent, /^\S*\bbtrfs send /),
+  "btrfs receive": (_agent, sshd) => pidsBelow(sshd.pid, /^\S*\bbtrfs (\S+ )*receive /),
+  "ssh": (agent) => pidsBelow(agent, /^\S*\bssh /),
+  "the child of sshd": async (_agent, sshd) =>
+    (await processes()).filter(({ parent }) => parent === sshd.pid).map(({ pid }) => pid),
 };
 
-async function pids(is: (one: { command: string; parent: number }) => boolean): Promise<number[]> {
-  return (await processes()).filter(is).map(({ pid }) => pid);
+/** The pids of what a process and its children have started. */
+async function pidsBelow(root: number, pattern: RegExp): Promise<number[]> {
+  return (await descendants(root)).filter(({ command }) => pattern.test(command))
+    .map(({ pid }) => pid);
 }
-
-const pidsOf = (site: Site, pattern: RegExp) =>
-  pids(({ command }) => pattern.test(command) && command.includes(site.path));
 
 /** Wait until a stream is in its middle. */
 async function untilMidStream(nights: Nights): Promise<void> {
@@ -90,7 +89,7 @@ sendOverSshTest(
         const before = nights.archives;
         const run = nights.start({ bandwidthLimit: "3M", retries: 0 });
         await untilMidStream(nights);
-        const doomed = find === undefined ? [run.child.pid] : await find(site, sshd);
+        const doomed = find === undefined ? [run.child.pid] : await find(run.child.pid, sshd);
         assert(doomed.length > 0, `${what} runs`);
         doomed.forEach(kill);
         const { code, stderr } = await run.output;
@@ -109,7 +108,7 @@ sendOverSshTest(
       }
       const { stderr } = await nights.runWell();
       assertEquals(/sending all/.test(stderr), round === "all of it", stderr);
-      assertEquals(keptOf(site).length, 1);
+      assertEquals((await keptOf(site)).length, 1);
       assertEquals((await site.snapshots()).filter((line) => !line.includes("incoming")).length, 2);
     }
   },
@@ -128,11 +127,14 @@ sendOverSshTest("the agent is killed at any moment (rows 23, 45)", async (site, 
   }
   await untilDead(site);
   await assertArchivesAreWhole(nights);
+  // What might have been committed in the next moment is removed only after a while.
+  const incoming = `${nights.storage}/.plasma/incoming`;
+  for (const name of namesIn(incoming)) Deno.utimeSync(`${incoming}/${name}`, 0, 0);
   site.write("btrfs/data/small", noise(100_000));
   const { stderr } = await nights.runWell();
   assert(!/sending all/.test(stderr), stderr);
   assert(nights.bytes < 200_000, `${nights.bytes}`);
-  assertEquals(keptOf(site).length, 1);
+  assertEquals((await keptOf(site)).length, 1);
   assertEquals((await site.snapshots()).length, 1, `${await site.snapshots()}`);
 });
 
@@ -146,25 +148,26 @@ sendTest(
     const run = nights.start();
     await gate.reached();
     assertEquals(nights.archives.length, 2);
+    const held = await pidsBelow(run.child.pid, /./);
     kill(run.child.pid);
+    for (const pid of held) kill(pid);
     await run.output;
-    for (const pid of await pidsOf(site, /btrfs/)) kill(pid);
     await untilDead(site);
     Deno.removeSync(site.at("bin"), { recursive: true });
-    assertEquals(keptOf(site).length, 2);
+    assertEquals((await keptOf(site)).length, 2);
     const stored = await uuidOf(nights.stored());
     await nights.runWell();
     assert(nights.bytes < 10_000, `${nights.bytes}`);
     assertEquals(nights.archives.length, 3);
     assert((await sh("btrfs", "subvolume", "show", nights.stored())).includes(stored[0]!));
-    assertEquals(keptOf(site).length, 1);
+    assertEquals((await keptOf(site)).length, 1);
   },
 );
 
 sendOverSshTest("killed while the storage commits (row 46)", async (site, nights, sshd) => {
   site.write("btrfs/data/large", noise(large));
   await nights.runWell();
-  const gate = Gate.at(site, "before", "btrfs", "*filesystem\\ sync*");
+  const gate = Gate.at(site, "before", "btrfs", "*filesystem\\ sync*/store/*");
   const command = site.write(
     "remote",
     `#!/bin/sh\nPATH=${site.at("bin")}:$PATH\nexec ${plasmaProgram} "$@"\n`,
@@ -184,7 +187,7 @@ sendOverSshTest("killed while the storage commits (row 46)", async (site, nights
   await nights.runWell();
   assert(nights.bytes < 10_000, `${nights.bytes}`);
   assert((await sh("btrfs", "subvolume", "show", nights.stored())).includes(uuid!));
-  assertEquals([nights.archives.length, keptOf(site).length], [3, 1]);
+  assertEquals([nights.archives.length, (await keptOf(site)).length], [3, 1]);
 });
 
 sendTest("what others have put into .plasma is left alone (row 45)", async (site, nights) => {
@@ -194,12 +197,12 @@ sendTest("what others have put into .plasma is left alone (row 45)", async (site
   const foreign = [
     `${incoming}/mine`,
     `${incoming}/mine.btrfs`,
-    `${site.at("btrfs/data/.plasma")}/mine`,
+    site.at("btrfs/.plasma/mine"),
   ];
   for (const path of foreign) await sh("btrfs", "-q", "subvolume", "create", path);
-  const others = [`${owner}.sent`, owner, "mine.sent"];
+  const others = [`${owner}-256.sent`, `${owner}-256`, "mine.sent"];
   for (const name of others) {
-    const path = site.at(`btrfs/data/.plasma/${name}`);
+    const path = site.at(`btrfs/.plasma/${name}`);
     await sh("btrfs", "-q", "subvolume", "snapshot", "-r", site.at("btrfs/data"), path);
   }
   // An upload of another machine that is under way: young.
@@ -211,7 +214,7 @@ sendTest("what others have put into .plasma is left alone (row 45)", async (site
     for (const path of foreign) assert(Deno.statSync(path).isDirectory);
     assert(Deno.statSync(`${incoming}/${owner}.btrfs`).isDirectory);
     assertEquals(
-      namesIn(site.at("btrfs/data/.plasma")).filter((name) => others.includes(name)),
+      snapshotsOf(site).filter((name) => others.includes(name)),
       others.toSorted(),
     );
   }
