@@ -47,6 +47,7 @@ export async function move(
   source: ByteSource,
   sink: Sink,
   { signal, log, limit, expectedBytes }: TransferContext,
+  { hashed = true, onBytes }: { hashed?: boolean; onBytes?: (bytes: number) => void } = {},
 ): Promise<Moved> {
   signal.throwIfAborted();
   const kill = () => {
@@ -58,7 +59,7 @@ export async function move(
   const stall = new StallWatch(kill);
   try {
     const moved = await transfer(
-      { source: source.path, sink: sink.sink, durable: sink.durable, limit },
+      { source: source.path, sink: sink.sink, durable: sink.durable, limit, hashed },
       {
         onOpen() {
           source.onOpen();
@@ -66,6 +67,7 @@ export async function move(
         },
         onProgress(bytes) {
           progress.update(bytes);
+          onBytes?.(bytes);
           stall.update(bytes);
         },
       },

@@ -1,7 +1,7 @@
 import { compareArchives, isSubvolumeArchive, stampOf, timeOf } from "../rotation/archive_name.ts";
 import type { StorageFolder } from "./folder.ts";
 import { readJournal } from "./journal.ts";
-import { readManifest } from "./manifest.ts";
+import { readManifest, streamBytes } from "./manifest.ts";
 import type { ListedArchive, Listing } from "./mod.ts";
 
 /** The archives of a storage folder, oldest first, and what else lies there. */
@@ -47,7 +47,8 @@ export function newestBytes(folder: StorageFolder): number | undefined {
 function sizeOf(folder: StorageFolder, name: string): number | undefined {
   const path = `${folder.path}/${name}`;
   if (isSubvolumeArchive(name)) {
-    return readManifest(path)?.subvolumes.reduce((sum, { bytes }) => sum + bytes, 0);
+    const manifest = readManifest(path);
+    return manifest === undefined ? undefined : streamBytes(manifest);
   }
   try {
     return Deno.lstatSync(path).size;

@@ -55,12 +55,8 @@ export async function serveRequest(
     }
     case "store":
       return await receive(await store.upload(request.run), streams);
-    case "receive": {
-      const order = { ...request, parent: request.parent };
-      if (!request.copy) return await receive(await store.receive(request.run, order), streams);
-      await store.copyStored(request.run, order);
-      return {};
-    }
+    case "receive":
+      return await (await import("./serve_receive.ts")).serveReceive(store, request, streams);
     case "commit":
       return await store.commit({ ...request, id: request.run });
     case "abort":

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { PlasmaError } from "../errors.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
-import { type Child, joinChunks, start } from "../system/process.ts";
+import { type Child, joinChunks, type Output, start } from "../system/process.ts";
 import type { Transfer } from "../system/pump.ts";
 import type { Upload } from "./mod.ts";
 import { type SshConnection, understand } from "./ssh_connection.ts";
@@ -81,8 +81,12 @@ export class SshUpload implements Upload {
     }
   }
 
-  /** What the storage host says of the upload; waits until ssh has ended. */
   async #answer(): Promise<Record<string, unknown>> {
+    return this.connection.interpret(await this.output(), patienceSeconds);
+  }
+
+  /** All that the storage host has said; waits until ssh has ended. */
+  async output(): Promise<Output> {
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
@@ -92,7 +96,7 @@ export class SshUpload implements Upload {
       const exit = await this.child.exited;
       const { messages } = this.child;
       const stdout = await this.#output;
-      return this.connection.interpret({ exit, stdout, messages, timedOut }, patienceSeconds);
+      return { exit, stdout, messages, timedOut };
     } finally {
       clearTimeout(timer);
     }

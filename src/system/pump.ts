@@ -37,6 +37,8 @@ export interface PumpOptions {
   readonly limit?: number | undefined;
   /** When the sink wants no more, read on to the end and only count and hash. */
   readonly drain?: boolean;
+  /** False if the bytes prove themselves: they are only counted, and their SHA-256 is "". */
+  readonly hashed?: boolean;
   /** Told the sum of the bytes after each block. */
   readonly onProgress?: (bytes: number) => void;
 }
@@ -51,6 +53,8 @@ export class PumpError extends Error {
 }
 
 const blockSize = 1 << 20;
+/** Where nothing is hashed, what comes is handed on at once: that keeps both neighbours busy. */
+const smallBlock = 128 << 10;
 /** A durable file is brought to the disk while it grows, whenever this much has come in. */
 const flushEvery = 32 << 20;
 
@@ -65,19 +69,19 @@ const flushEvery = 32 << 20;
 export async function pump(
   source: number,
   sink: number | undefined,
-  { durable = false, prefix, limit, drain = false, onProgress }: PumpOptions,
+  { durable = false, prefix, limit, drain = false, hashed = true, onProgress }: PumpOptions,
 ): Promise<PumpResult> {
-  const hash = createHash("sha256");
+  const hash = hashed ? createHash("sha256") : undefined;
   // With a limit in small steps: the thread sleeps between two blocks and notices nothing.
   const step = limit === undefined ? blockSize : Math.ceil(limit / 10);
-  const block = new Uint8Array(Math.min(blockSize, step));
+  const block = new Uint8Array(Math.min(hashed ? blockSize : smallBlock, step));
   const flush = durable && sink !== undefined ? new Flusher(sink) : undefined;
   const throttle = limit === undefined ? undefined : new Throttle(limit);
   const frame = new TarFrame();
   let bytes = 0;
   let sinkTookAll = true;
   const put = (chunk: Uint8Array) => {
-    hash.update(chunk);
+    hash?.update(chunk);
     if (sink !== undefined && sinkTookAll) sinkTookAll = writeAll(sink, chunk, drain);
     bytes += chunk.length;
     frame.update(chunk);
@@ -87,13 +91,13 @@ export async function pump(
 
   if (prefix !== undefined && prefix.length > 0) put(prefix);
   for (;;) {
-    const length = fill(source, block);
+    const length = hashed ? fill(source, block) : readOnce(source, block);
     if (length === 0) break;
     put(block.subarray(0, length));
     if (flush?.isDue(bytes)) await flush.begin(bytes);
   }
   await flush?.finish();
-  return { bytes, sha256: hash.digest("hex"), sinkTookAll, framedLikeTar: frame.isComplete };
+  return { bytes, sha256: hash?.digest("hex") ?? "", sinkTookAll, framedLikeTar: frame.isComplete };
 }
 
 /**
@@ -147,6 +151,15 @@ function fill(source: number, block: Uint8Array): number {
     throw new PumpError("read", error);
   }
   return length;
+}
+
+/** As much as the source gives at once; 0 at its end. */
+function readOnce(source: number, block: Uint8Array): number {
+  try {
+    return readSome(source, block, 0);
+  } catch (error) {
+    throw new PumpError("read", error);
+  }
 }
 
 /** Read what is there; standard input may be non-blocking, if who started us left it so. */

@@ -13,6 +13,8 @@ export interface TransferRequest {
   readonly durable?: boolean;
   readonly limit?: number | undefined;
   readonly drain?: boolean;
+  /** See PumpOptions. */
+  readonly hashed?: boolean;
   /** Before the bytes comes a line of at most so many bytes, which is no part of them. */
   readonly headerLimit?: number | undefined;
 }
@@ -112,6 +114,7 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
       durable: order.durable ?? false,
       limit: order.limit,
       drain: order.drain ?? false,
+      hashed: order.hashed ?? true,
       onProgress(bytes) {
         Atomics.store(counter, 0, BigInt(bytes));
         if (Atomics.load(counter, 1) !== 0n) throw new Error("aborted");
