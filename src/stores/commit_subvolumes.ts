@@ -16,8 +16,7 @@ export const subvolumeCommit: CommitKind = {
   async isReceived(folder, claim) {
     const { subvolumes } = incomingFiles(folder, claim.id);
     if (!isPresent(arrivingFolder(subvolumes))) return false;
-    using _lock = await lockUpload(folder, claim);
-    const records = readRecords(subvolumes);
+    const records = await recordsOf(folder, claim);
     if (records !== undefined && digestOf(records) === claim.sha256) return true;
     return await refuseMismatch(folder, claim, "these are other subvolumes, or not all of them");
   },
@@ -48,6 +47,12 @@ export const subvolumeCommit: CommitKind = {
     return true;
   },
 };
+
+/** What has come, when nothing comes any more. */
+async function recordsOf(folder: StorageFolder, claim: Claim) {
+  using _lock = await lockUpload(folder, claim);
+  return readRecords(incomingFiles(folder, claim.id).subvolumes);
+}
 
 /** Keep others from receiving for an upload while it is looked at. */
 async function lockUpload(folder: StorageFolder, { id }: Claim): Promise<Disposable> {

@@ -40,6 +40,11 @@ export class LocalStore implements Store {
     return this.receiveFrom(undefined, id, batch);
   }
 
+  /** Make sure that there is a storage folder, before more of a request is read. */
+  async requireFolder(): Promise<void> {
+    await this.#open();
+  }
+
   /** As {@link receive}; the streams come from an open descriptor, if there is one. */
   async receiveFrom(
     input: number | undefined,

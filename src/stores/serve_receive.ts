@@ -16,6 +16,7 @@ export async function serveReceive(
   { run, stream, orders: bytes }: Extract<Request, { verb: "receive" }>,
   { input, prefix, answer }: Streams,
 ): Promise<Received> {
+  await store.requireFolder();
   const orders = parseOrders(await readExactly(input, prefix, bytes));
   // Nothing of the streams has been taken: `btrfs receive` reads them from our own input.
   await using reception = await store.receiveFrom(input, run, { stream, orders });
