@@ -40,6 +40,7 @@ export async function makeArchive(run: Run, state: StoreState): Promise<Stored> 
     for (const { path, reason } of skipped) log.info(`left out: ${path}: ${reason}`);
   }
   outcome.warnings.push(...coverage.warnings);
+  outcome.problems.push(...coverage.problems);
   const source = await open(run.place);
   const closeSource = async () => {
     outcome.problems.push(...await source.close());

@@ -12,7 +12,7 @@ import { makeArchive, type Stored } from "./archive.ts";
 import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
-import type { Settings } from "./settings.ts";
+import { ownPaths, type Settings } from "./settings.ts";
 
 /** How a run ended. */
 export interface RunResult {
@@ -201,12 +201,4 @@ function variables({ status, stored, error }: Outcome): Record<string, string> {
     PLASMA_SHA256: stored?.sha256 ?? "",
     PLASMA_ERROR: error ?? "",
   };
-}
-
-/** What the run writes itself must not be archived: it would grow while it is read. */
-function ownPaths({ config, destination }: Settings): string[] {
-  return [
-    ...(config.tempfile === undefined ? [] : [config.tempfile]),
-    ...(destination.kind === "local" ? [destination.folder] : []),
-  ];
 }

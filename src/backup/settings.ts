@@ -35,3 +35,11 @@ async function findConfig(): Promise<string> {
     "write one, or name it with --config FILE, or back up without one: plasma backup --to DEST FOLDER",
   );
 }
+
+/** What the run writes itself must not be archived: it would grow while it is read. */
+export function ownPaths({ config, destination }: Settings): string[] {
+  return [
+    ...(config.tempfile === undefined ? [] : [config.tempfile]),
+    ...(destination.kind === "local" ? [destination.folder] : []),
+  ];
+}

@@ -6,10 +6,11 @@ import {
   mountOf,
   mountsBelow,
   pseudoReason,
-  type SkippedMount,
+  type Skip,
   splitMounts,
 } from "../system/mounts.ts";
-import { snapshotFolder, type Subvolume } from "./subvolumes.ts";
+import type { Subvolume } from "./filesystem.ts";
+import { isInSnapshotFolder } from "./snapshot_names.ts";
 
 /**
  * What lies within reach of a folder: the subvolumes that hold it and that are nested in it, and
@@ -37,6 +38,9 @@ export interface Live {
   readonly kind: "live";
   readonly path: string;
   readonly type: string;
+  /** What must be found there: the filesystem ("major:minor"), and the path in it. */
+  readonly device: string;
+  readonly root: string;
 }
 
 /** Something that is to be seen at a path of the archive. */
@@ -46,26 +50,30 @@ export interface Part {
   readonly origin: Frozen | Live;
 }
 
+/** A place that is left out, and why. */
+export interface LeftOut extends Skip {
+  readonly path: string;
+}
+
 /** What a folder is made of. */
 export interface Reach {
   readonly folder: string;
-  /** Upper ones before those below them. */
+  /** Upper ones before those below them; the first one holds the folder itself. */
   readonly parts: readonly Part[];
-  readonly skipped: readonly SkippedMount[];
-  /** Where parts would be that are excluded. */
-  readonly excluded: readonly string[];
+  readonly skipped: readonly LeftOut[];
 }
 
 /**
  * Given the mounts and the btrfs filesystems, find out what a folder is made of.
  *
- * @param skipsLive whether what is mounted below the folder and is not on btrfs is left out
+ * @param skipReason why what is mounted below the folder is left out, beside what holds no files
+ * of this machine
  */
 export function reachOf(
   { folder, real }: Located,
   mounts: readonly Mount[],
   filesystems: readonly Filesystem[],
-  skipsLive = false,
+  skipReason: (mount: Mount) => Skip | undefined = () => undefined,
 ): Reach {
   const parts: Part[] = [];
   const holder = mountOf(real, mounts)!;
@@ -89,37 +97,39 @@ export function reachOf(
   addNested(holder, real);
   const { taken, skipped } = splitMounts(
     mountsBelow(real, mounts),
-    (mount) => skipReason(mount, skipsLive),
+    (mount) => networkReason(mount) ?? pseudoReason(mount) ?? skipReason(mount),
   );
   for (const mount of taken) {
     parts.push({ target: atTarget(mount.path), origin: originOf(mount.path, mount, filesystems) });
     addNested(mount, mount.path);
   }
-  return { folder, parts: sortByDepth(parts), skipped, excluded: [] };
+  return { folder, parts: sortByDepth(parts), skipped };
 }
 
-/** Take the parts out that lie in excluded folders. */
-export function withoutExcluded(reach: Reach, folders: readonly string[]): Reach {
+/** Take parts out for which there is a reason to; what holds the folder itself stays. */
+export function withoutParts(reach: Reach, reasonOf: (part: Part) => Skip | undefined): Reach {
   const [first, ...others] = reach.parts;
-  const isExcluded = ({ target }: Part) => folders.some((folder) => isWithin(target, folder));
-  const excluded = others.filter(isExcluded).map(({ target }) => target);
-  return { ...reach, parts: [first!, ...others.filter((part) => !isExcluded(part))], excluded };
+  const parts = [first!];
+  const skipped = [...reach.skipped];
+  for (const part of others) {
+    const skip = reasonOf(part);
+    if (skip === undefined) parts.push(part);
+    else skipped.push({ path: part.target, ...skip });
+  }
+  return { ...reach, parts, skipped };
 }
 
-function skipReason(mount: Mount, skipsLive: boolean): ReturnType<typeof pseudoReason> {
-  if (isNetwork(mount)) {
-    return { reason: `on a network filesystem (${mount.type})`, isMissed: false };
-  }
-  if (!skipsLive || mount.type === "btrfs") return pseudoReason(mount);
-  return pseudoReason(mount) ?? { reason: `on ${mount.type}, not on btrfs`, isMissed: true };
+function networkReason(mount: Mount): Skip | undefined {
+  if (!isNetwork(mount)) return undefined;
+  return { reason: `on a network filesystem (${mount.type})`, isMissed: false };
 }
 
 /** What is at a path that lies on the given mount. */
 function originOf(path: string, mount: Mount, filesystems: readonly Filesystem[]): Frozen | Live {
   const filesystem = filesystems.find(({ device }) => device === mount.device);
-  if (filesystem === undefined) return { kind: "live", path, type: mount.type };
-  const { device } = filesystem;
+  const { device, type } = mount;
   const fsPath = pathInFilesystem(path, mount);
+  if (filesystem === undefined) return { kind: "live", path, type, device, root: `/${fsPath}` };
   const subvolume = holderOf(fsPath, filesystem.subvolumes);
   const inside = relativePath(`/${fsPath}`, `/${subvolume.path}`);
   return { kind: "frozen", device, subvolume, inside };
@@ -143,19 +153,11 @@ function subvolumesBelow(
   const start = `/${pathInFilesystem(path, mount)}`;
   return filesystem.subvolumes.filter((subvolume) =>
     isWithin(`/${subvolume.path}`, start) && `/${subvolume.path}` !== start &&
-    !isOwn(subvolume.path, filesystem.subvolumes)
+    !isInSnapshotFolder(subvolume)
   ).map((subvolume) => ({
     subvolume,
     path: joinPath(mount.path, relativePath(`/${subvolume.path}`, mount.root)),
   }));
-}
-
-/** True for what lies in the snapshot folder of a subvolume. */
-function isOwn(path: string, subvolumes: readonly Subvolume[]): boolean {
-  return subvolumes.some((subvolume) => {
-    const folder = joinPath(`/${subvolume.path}`, snapshotFolder);
-    return isWithin(`/${path}`, folder);
-  });
 }
 
 /** The subvolume that holds a path: the deepest one. */
@@ -169,20 +171,14 @@ function pathInFilesystem(path: string, mount: Mount): string {
   return joinPath(mount.root, relativePath(path, mount.path)).slice(1);
 }
 
-/**
- * The paths at which the root of a subvolume can be reached.
- *
- * @param writable whether a mount that is read-only will not do
- */
+/** The paths at which the root of a subvolume can be seen. */
 export function visiblePaths(
   device: string,
   subvolume: Subvolume,
   mounts: readonly Mount[],
-  writable: boolean,
 ): string[] {
   return mounts.flatMap((mount) => {
     if (mount.device !== device || !isWithin(`/${subvolume.path}`, mount.root)) return [];
-    if (writable && mount.readOnly) return [];
     const path = joinPath(mount.path, relativePath(`/${subvolume.path}`, mount.root));
     return mountOf(path, mounts) === mount ? [path] : [];
   });

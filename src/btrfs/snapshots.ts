@@ -1,121 +1,170 @@
-import { isNotFound, PlasmaError, reasonOf } from "../errors.ts";
-import { makePrivateFolder } from "../system/durable.ts";
-import {
-  btrfs,
-  isReadOnly,
-  mapConcurrently,
-  snapshotFolder,
-  subvolumeInode,
-} from "./subvolumes.ts";
+import { PlasmaError } from "../errors.ts";
+import type { RunId } from "../system/run_id.ts";
+import { listScript, listSubvolumes, readLists, type Subvolume } from "./filesystem.ts";
+import { type OwnSnapshot, ownSnapshot, snapshotName, unfinishedSuffix } from "./snapshot_names.ts";
+import { runInTop, snapshotFolder, snapshotsPath, type Top, topPath } from "./tops.ts";
 
-/** A read-only snapshot that this run has made. */
-export interface Snapshot {
-  /** The path of the root of the subvolume that it was taken of. */
-  readonly source: string;
-  readonly path: string;
+/** A snapshot of plasma, and how it is deleted. */
+export interface Snapshot extends OwnSnapshot {
+  readonly top: Top;
+  readonly subvolume: Subvolume;
 }
 
-/**
- * Take read-only snapshots of subvolumes, all at the same time as nearly as can be: the processes
- * run side by side, and the filesystem takes most of their snapshots in one transaction.
- *
- * @param roots the paths of the roots of the subvolumes
- * @param name the name of each snapshot, which begins with the run id
- * @throws {PlasmaError} if one of them fails; those that were taken are removed then
- */
-export async function takeSnapshots(roots: readonly string[], name: string): Promise<Snapshot[]> {
-  const taken: Snapshot[] = [];
-  const results = await Promise.allSettled(roots.map(async (root) => {
-    const path = `${root === "/" ? "" : root}/${snapshotFolder}/${name}`;
-    await takeSnapshot(root, path, () => taken.push({ source: root, path }));
-  }));
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed === undefined) return taken;
-  await deleteSnapshots(taken);
-  throw failed.reason;
-}
+/** Where a snapshot is seen, once its filesystem is mounted by withTops(). */
+export const pathOf = ({ top, name }: Snapshot) => `${snapshotsPath(top)}/${name}`;
 
-/** How often the snapshot folder is made anew when a run that ends has just removed it. */
-const folderTries = 5;
-
-async function takeSnapshot(root: string, path: string, onTaken: () => void): Promise<void> {
-  const folder = path.slice(0, path.lastIndexOf("/"));
-  for (let attempt = 1;; attempt++) {
-    prepareFolder(root, folder);
-    // btrfs puts the snapshot *into* a folder that exists at the path, and says that all is well.
-    if (inodeOf(path) !== undefined) {
-      throw new PlasmaError("snapshot", `${path} exists already`, { remedy: "remove it" });
-    }
-    try {
-      await btrfs(`snapshot ${root}`, "subvolume", "snapshot", "-r", "--", root, path);
-      break;
-    } catch (error) {
-      const isFolderGone = inodeOf(folder) === undefined;
-      // A signal may end btrfs when it has just made the snapshot.
-      if (await isFrozen(path)) onTaken();
-      else removeFolderIfEmpty(folder);
-      if (attempt === folderTries || !isFolderGone) throw error;
-    }
-  }
-  if (!await isFrozen(path)) {
-    throw new PlasmaError("snapshot", `btrfs made no snapshot at ${path}`, { code: "source" });
-  }
-  onTaken();
-}
-
-/** Whether a read-only subvolume is at a path; if that cannot be found out it is taken for one. */
-async function isFrozen(path: string): Promise<boolean> {
-  return inodeOf(path) === subvolumeInode && await isReadOnly(path).catch(() => true);
-}
-
-function prepareFolder(root: string, folder: string): void {
-  try {
-    makePrivateFolder(folder);
-  } catch (error) {
-    throw new PlasmaError("snapshot", `cannot make ${folder}: ${reasonOf(error)}`, {
-      code: "source",
-      remedy: `the subvolume ${root} must be writable, with some space left`,
-    });
-  }
-}
-
-/** Undefined if nothing is there. */
-function inodeOf(path: string): number | undefined {
-  try {
-    return Deno.lstatSync(path).ino ?? 0;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Delete snapshots, and the folders that held them when these are empty.
- *
- * @returns for each that could not be deleted a line with the command to do it by hand
- */
-export async function deleteSnapshots(snapshots: readonly { path: string }[]): Promise<string[]> {
-  const problems = await mapConcurrently(snapshots, async ({ path }) => {
-    try {
-      // btrfs would follow a link to a subvolume of somebody else.
-      if (inodeOf(path) !== subvolumeInode) throw new Error(`${path} is not a subvolume any more`);
-      await btrfs(`delete the snapshot ${path}`, "subvolume", "delete", "--", path);
-      removeFolderIfEmpty(path.slice(0, path.lastIndexOf("/")));
-      return [];
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return [`snapshot: ${reason}; delete it by hand: btrfs subvolume delete '${quote(path)}'`];
-    }
+/** The snapshots of plasma among the subvolumes of a filesystem. */
+export function snapshotsIn(top: Top, subvolumes: readonly Subvolume[]): Snapshot[] {
+  return subvolumes.flatMap((subvolume) => {
+    const own = ownSnapshot(subvolume);
+    return own === undefined ? [] : [{ ...own, top, subvolume }];
   });
+}
+
+/** What has come of it when snapshots of subvolumes were to be taken. */
+export interface Taken {
+  readonly snapshots: readonly Snapshot[];
+  /** Why there is none, by the id of the subvolume. */
+  readonly failures: ReadonlyMap<number, string>;
+  /** All subvolumes of the filesystem afterwards, the snapshots included. */
+  readonly subvolumes: readonly Subvolume[];
+}
+
+/** How many are taken at once: the filesystem takes most of them in one transaction then. */
+const concurrency = 32;
+
+/**
+ * Reads triples of a name, "ro" or "rw" for the snapshot at first, and the path of the subvolume;
+ * says of each that failed its name and the reason. Stops when plasma itself is killed. A snapshot of what was received goes by the
+ * uuid of the origin like all others of it, unless it is writable at first.
+ */
+const takeScript = `
+xargs -0 -r -n 3 -P ${concurrency} sh -c '
+  kill -0 "$PLASMA" 2>/dev/null || exit 255
+  target=$snapshots/$1
+  if [ -e "$target" ] || [ -h "$target" ]; then words="something is at its place"
+  elif [ "$2" = ro ]; then words=$(btrfs subvolume snapshot -r "$3" "$target" 2>&1 >/dev/null) && exit
+  else
+    words=$( { btrfs subvolume snapshot "$3" "$target${unfinishedSuffix}" &&
+      btrfs property set -ts "$target${unfinishedSuffix}" ro true &&
+      mv -nT "$target${unfinishedSuffix}" "$target"; } 2>&1 >/dev/null) && exit
+  fi
+  words=\${words##*: }
+  printf "%s %s\\0" "$1" "\${words:-it failed}"' sh
+${listScript}`;
+
+/** How often it is tried: a run that ends may just have removed the folder of the snapshots. */
+const tries = 3;
+
+/**
+ * Take read-only snapshots of subvolumes, all at the same time as nearly as can be.
+ *
+ * @param name the name of each snapshot is made of it, see snapshotName()
+ * @throws {PlasmaError} if not even the first could be tried; some may have been taken then
+ */
+export async function takeSnapshots(
+  top: Top,
+  sources: readonly Subvolume[],
+  name: { run: RunId; isKept: boolean },
+): Promise<Taken> {
+  for (let attempt = 1;; attempt++) {
+    const taken = await tryToTake(top, sources, name);
+    const isFolderGone = [...taken.failures.values()].some((reason) => /No such file/.test(reason));
+    if (!isFolderGone || attempt === tries) return taken;
+    const problems = await deleteSnapshots(taken.snapshots);
+    if (problems.length > 0) throw new PlasmaError("snapshot", problems.join("; "));
+  }
+}
+
+async function tryToTake(
+  top: Top,
+  sources: readonly Subvolume[],
+  { run, isKept }: { run: RunId; isKept: boolean },
+): Promise<Taken> {
+  const nameOf = (source: Subvolume) => snapshotName(run, source, isKept);
+  const input = sources.map((source) => {
+    const path = source.path === "" ? topPath(top) : `${topPath(top)}/${source.path}`;
+    return `${nameOf(source)}\0${source.receivedUuid === undefined ? "ro" : "rw"}\0${path}\0`;
+  }).join("");
+  const words = await runInTop(top, takeScript, { input, needsSnapshots: true });
+  const subvolumes = await readLists(top, words.slice(-4));
+  const reasons = new Map(
+    words.slice(0, -4).map((line) => {
+      const space = line.indexOf(" ");
+      return [line.slice(0, space), line.slice(space + 1)];
+    }),
+  );
+  const made = new Map(snapshotsIn(top, subvolumes).map((snapshot) => [snapshot.name, snapshot]));
+  const snapshots: Snapshot[] = [];
+  const failures = new Map<number, string>();
+  for (const source of sources) {
+    const name = nameOf(source);
+    const snapshot = made.get(name);
+    // Whoever can rename subvolumes may have put another one in its place.
+    const isOfSource = snapshot?.subvolume.parentUuid === source.uuid;
+    if (snapshot !== undefined) snapshots.push(snapshot);
+    if (snapshot === undefined || !isOfSource || reasons.has(name)) {
+      const reason = snapshot === undefined
+        ? `btrfs made no snapshot at ${snapshotFolder}/${name}`
+        : "another subvolume was in its place";
+      failures.set(source.id, reasons.get(name) ?? reason);
+    }
+  }
+  return { snapshots, failures, subvolumes };
+}
+
+/** Reads ids; says of each that could not be deleted its id and the reason. */
+const deleteScript = `
+xargs -r -n 1 -P 8 sh -c '
+  words=$(btrfs subvolume delete -i "$1" "$top" 2>&1 >/dev/null) && exit
+  words=\${words##*: }
+  printf "%s %s\\0" "$1" "\${words:-it failed}"' sh
+rmdir "$top/${snapshotFolder}" 2>/dev/null || :
+`;
+
+/**
+ * Delete snapshots, by id: nobody can put another subvolume in their place. The folder that held
+ * them goes when it is empty.
+ *
+ * @returns for each filesystem where some could not be deleted a line with the command to do it
+ */
+export async function deleteSnapshots(snapshots: readonly Snapshot[]): Promise<string[]> {
+  const byDevice = Map.groupBy(snapshots, ({ top }) => top.device);
+  const problems = await Promise.all([...byDevice.values()].map(async (doomed) => {
+    const { top } = doomed[0]!;
+    const ids = doomed.map(({ subvolume }) => subvolume.id);
+    try {
+      const input = ids.map((id) => `${id}\n`).join("");
+      const failures = await runInTop(top, deleteScript, { input, needsSnapshots: false });
+      if (failures.length === 0) return [];
+      const left = failures.map((line) => Number(line.split(" ")[0]));
+      const reason = failures[0]!.slice(failures[0]!.indexOf(" ") + 1);
+      return [describeLeft(top, left, reason)];
+    } catch (error) {
+      return [describeLeft(top, ids, error instanceof Error ? error.message : String(error))];
+    }
+  }));
   return problems.flat();
 }
 
-function removeFolderIfEmpty(folder: string): void {
+/** Delete all snapshots that a run has made in a filesystem, whatever has become of it. */
+export async function deleteSnapshotsOf(run: RunId, top: Top): Promise<string[]> {
+  let subvolumes: readonly Subvolume[];
   try {
-    Deno.removeSync(folder);
-  } catch {
-    // Other snapshots lie in it.
+    subvolumes = await listSubvolumes(top);
+  } catch (error) {
+    // What is there then is left to the next run.
+    return error instanceof PlasmaError ? [`snapshot: ${error.message}`] : [];
   }
+  return await deleteSnapshots(snapshotsIn(top, subvolumes).filter((one) => one.run === run));
 }
 
-const quote = (path: string) => path.replaceAll("'", "'\\''");
+function describeLeft({ source }: Top, ids: readonly number[], reason: string): string {
+  const command = `mount -o subvolid=5 ${quote(source)} /mnt && ` +
+    `for id in ${ids.join(" ")}; do btrfs subvolume delete -i $id /mnt; done`;
+  return `snapshot: cannot delete ${ids.length} snapshots of the filesystem on ${source}: ${reason}; ` +
+    `delete them by hand: unshare --mount sh -c ${quote(command)}`;
+}
+
+const quote = (text: string) =>
+  /^[\w/.:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -1,21 +1,5 @@
 import { PlasmaError } from "../errors.ts";
 import { describeExit, type Output, run } from "../system/process.ts";
-import { type RunId, runOwner } from "../system/run_id.ts";
-
-/** The folder in the root of a subvolume that holds the snapshots of it. */
-export const snapshotFolder = ".plasma";
-
-/** A subvolume of a btrfs filesystem. */
-export interface Subvolume {
-  readonly id: number;
-  /** Its path from the top of the filesystem, without a leading slash; "" is the top itself. */
-  readonly path: string;
-  /** Not to be relied on: names in the list of `btrfs` may look like rows of it. */
-  readonly readOnly: boolean;
-}
-
-/** The id of the subvolume at the top of each btrfs filesystem (BTRFS_FS_TREE_OBJECTID). */
-const topId = 5;
 
 /** How many btrfs processes run at once. */
 export const btrfsConcurrency = 8;
@@ -34,63 +18,6 @@ function btrfsError(what: string, { exit, messages }: Output): PlasmaError {
   const words = messages.lines.map((line) => line.replace(/^ERROR: /, "")).slice(-2).join(" / ");
   const why = words === "" ? `btrfs ${describeExit(exit)}` : words;
   return new PlasmaError("snapshot", `cannot ${what}: ${why}`, { code: "source" });
-}
-
-/**
- * All subvolumes of the filesystem that holds a folder, its top included.
- *
- * The paths that `btrfs subvolume list` prints are relative to different folders in different
- * cases, and names may contain newlines that look like further rows: so only ids are taken from it,
- * and each is resolved by itself.
- *
- * @throws {PlasmaError} if the list cannot be made
- */
-export async function listSubvolumes(folder: string): Promise<Subvolume[]> {
-  const ids = idsIn(await btrfs(`list the subvolumes of ${folder}`, "subvolume", "list", folder));
-  const readOnly = new Set(
-    idsIn(await btrfs(`list the subvolumes of ${folder}`, "subvolume", "list", "-r", folder)),
-  );
-  const found = await mapConcurrently(ids, async (id) => {
-    const path = await resolveId(id, folder);
-    return path === undefined ? [] : [{ id, path, readOnly: readOnly.has(id) }];
-  });
-  return [{ id: topId, path: "", readOnly: false }, ...found.flat()];
-}
-
-function idsIn(list: string): number[] {
-  return [...list.matchAll(/^ID (\d+) gen \d+ top level \d+ path /gm)].map(([, id]) => Number(id));
-}
-
-/** Undefined if there is no such subvolume (any more). */
-async function resolveId(id: number, folder: string): Promise<string | undefined> {
-  const output = await run({
-    program: "btrfs",
-    args: ["inspect-internal", "subvolid-resolve", String(id), folder],
-  });
-  if (output.exit.code !== 0) {
-    if (/failed to lookup|error -2\b|No such file/.test(output.messages.tail)) return undefined;
-    throw btrfsError(`find subvolume ${id} of ${folder}`, output);
-  }
-  return new TextDecoder().decode(output.stdout).replace(/\n$/, "");
-}
-
-/** Whether the subvolume at a path is read-only. */
-export async function isReadOnly(path: string): Promise<boolean> {
-  const text = await btrfs(`look at ${path}`, "property", "get", "-ts", path, "ro");
-  return text.trim() === "ro=true";
-}
-
-/**
- * Make sure that the path of a subvolume can be used.
- *
- * @throws {PlasmaError} if it is not UTF-8
- */
-export function requireUtf8({ id, path }: Subvolume): void {
-  if (!path.includes("\ufffd")) return;
-  throw new PlasmaError("snapshot", `the path of subvolume ${id} is not valid UTF-8: ${path}`, {
-    code: "source",
-    remedy: "rename it",
-  });
 }
 
 /** What tells subvolumes apart on all machines. */
@@ -151,29 +78,4 @@ export async function mapConcurrently<T, R>(
   };
   await Promise.all(Array.from({ length: Math.min(btrfsConcurrency, items.length) }, work));
   return results;
-}
-
-/** What follows the run id in the name of a snapshot that is kept as the parent of increments. */
-export const sentSuffix = ".sent";
-
-/** A snapshot that a run of plasma has made. */
-export interface OwnSnapshot {
-  readonly run: RunId;
-  /** The path of the subvolume in whose root it lies; its own one is of the same form. */
-  readonly of: string;
-  /** Whether it is kept after the run, as the parent of increments. */
-  readonly isKept: boolean;
-}
-
-/** Whether a subvolume is a snapshot of plasma in the root of another one, and whose. */
-export function ownSnapshot(
-  path: string,
-  subvolumes: readonly Subvolume[],
-): OwnSnapshot | undefined {
-  const [, of = "", name] = /^(?:(.*)\/)?\.plasma\/([^/]+)$/s.exec(path) ?? [];
-  if (name === undefined) return undefined;
-  const isKept = name.endsWith(sentSuffix);
-  const run = isKept ? name.slice(0, -sentSuffix.length) : name;
-  if (runOwner(run) === undefined) return undefined;
-  return subvolumes.some((subvolume) => subvolume.path === of) ? { run, of, isKept } : undefined;
 }

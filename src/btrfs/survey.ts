@@ -1,82 +1,121 @@
 import { PlasmaError } from "../errors.ts";
-import { type Mount, mountOf, mountsBelow, readMounts } from "../system/mounts.ts";
-import { locate, type Located } from "../system/locate.ts";
+import { locate, type Located, seenThrough } from "../system/locate.ts";
+import {
+  findUnreadable,
+  isNetwork,
+  isPseudo,
+  type Mount,
+  mountOf,
+  mountsBelow,
+  ownReason,
+  readMounts,
+  type Skip,
+} from "../system/mounts.ts";
+import { isWithin } from "../system/paths.ts";
 import { run } from "../system/process.ts";
 import { requireTool } from "../system/tools.ts";
-import {
-  type Filesystem,
-  type Frozen,
-  type Reach,
-  reachOf,
-  visiblePaths,
-  withoutExcluded,
-} from "./reach.ts";
-import {
-  isReadOnly,
-  listSubvolumes,
-  mapConcurrently,
-  type OwnSnapshot,
-  ownSnapshot,
-  requireUtf8,
-  type Subvolume,
-} from "./subvolumes.ts";
-import { namespaceFlags } from "./view.ts";
-import { isWithin } from "../system/paths.ts";
+import { type Filesystem, type Frozen, type Part, type Reach, reachOf } from "./reach.ts";
+import { visiblePaths, withoutParts } from "./reach.ts";
+import { type Snapshot, snapshotsIn } from "./snapshots.ts";
+import { isUtf8, listSubvolumes, type Subvolume } from "./filesystem.ts";
+import { namespaceFlags, type Top, topOf } from "./tops.ts";
 
-/** A subvolume that is to be frozen, and where its root can be reached. */
+/** A subvolume that is to be frozen. */
 export interface Root {
+  readonly top: Top;
   readonly device: string;
   readonly subvolume: Subvolume;
+  /** Where it is seen: the path of its root or, if that is nowhere mounted, of a part of it. */
   readonly path: string;
+  readonly isWholeSeen: boolean;
 }
 
-/** A snapshot of plasma, at a path where it can be deleted. */
-export interface FoundSnapshot extends OwnSnapshot {
-  readonly device: string;
-  readonly path: string;
+/** A btrfs filesystem with its subvolumes, the snapshots of plasma among them. */
+export interface ListedFilesystem extends Filesystem {
+  readonly top: Top;
 }
 
 /** All that is known when the folders have been looked at. */
 export interface Findings {
   readonly reaches: readonly Reach[];
   readonly roots: readonly Root[];
-  readonly located: readonly Located[];
   readonly mounts: readonly Mount[];
-  /** Snapshots in these filesystems that some run of plasma has made. */
-  readonly oldSnapshots: readonly FoundSnapshot[];
+  readonly filesystems: readonly ListedFilesystem[];
+  /** Where what the run writes itself is seen in the folders. */
+  readonly ownPlaces: readonly string[];
 }
 
 export interface SurveyOptions {
   /** Whether what is mounted below a folder and is not on btrfs is left out. */
   readonly skipsLive: boolean;
-  /** Folders that are not archived, with all below them. */
-  readonly excluded: readonly string[];
+  /** Whether a place is not archived, with all below it. */
+  isExcluded(path: string): boolean;
+  /** What the run writes itself. */
+  readonly ownPaths: readonly string[];
+  /** Whether the filesystems are synced first, so that the generations tell of all changes so far. */
+  readonly isSynced?: boolean;
 }
 
 /**
  * Find out what folders are made of: the subvolumes, and the snapshots of plasma that lie about.
  *
- * @throws {PlasmaError} if none of it is on btrfs
+ * @param known filesystems that have been listed already
+ * @throws {PlasmaError} if none of it is on btrfs, or a folder itself cannot be archived
  */
 export async function surveyBtrfs(
   folders: readonly string[],
-  { skipsLive, excluded }: SurveyOptions,
+  { skipsLive, isExcluded, ownPaths, isSynced = false }: SurveyOptions,
+  known: readonly ListedFilesystem[] = [],
 ): Promise<Findings> {
-  const mounts = await readMounts();
-  const located = await Promise.all(folders.map(locate));
-  const filesystems = await readFilesystems(located, mounts);
-  const reaches = located.map((folder) =>
-    withoutExcluded(reachOf(folder, mounts, filesystems, skipsLive), excluded)
+  const [mounts, located] = await Promise.all([
+    readMounts(),
+    Promise.all(folders.map(locate)),
+  ]);
+  const holders = located.map(({ real }) => mountOf(real, mounts)!);
+  const below = located.flatMap(({ real }) => mountsBelow(real, mounts));
+  const lived = below.filter((mount) =>
+    !skipsLive && mount.type !== "btrfs" && !isPseudo(mount) && !isNetwork(mount)
   );
-  const findings: Findings = {
+  const [{ filesystems, broken }, unreadable, own] = await Promise.all([
+    listFilesystems([...holders, ...below], mounts, known, isSynced),
+    findUnreadable(lived),
+    seenThrough(located, ownPaths, mounts),
+  ]);
+  for (const { device } of holders) {
+    if (broken.has(device)) throw broken.get(device);
+  }
+  const skipReason = (mount: Mount): Skip | undefined => {
+    const error = broken.get(mount.device);
+    if (error !== undefined) return { reason: error.message, isMissed: false, isProblem: true };
+    if (skipsLive && mount.type !== "btrfs") {
+      return { reason: `on ${mount.type}, not on btrfs`, isMissed: true };
+    }
+    return unreadable.get(mount.id);
+  };
+  const ownPlaces = own.filter((place) => folders.some((folder) => isWithin(place, folder)));
+  const reasonOf = ({ target, origin }: Part): Skip | undefined => {
+    if (isExcluded(target)) return { reason: "excluded", isMissed: false };
+    if (ownPlaces.some((place) => isWithin(target, place))) return ownReason;
+    return origin.kind === "frozen" ? nameReason(origin.subvolume) : undefined;
+  };
+  const reaches = located.map((folder) =>
+    withoutParts(reachOf(folder, mounts, filesystems, skipReason), reasonOf)
+  );
+  const findings = {
     reaches,
-    roots: await mapConcurrently(rootsOf(reaches, located, mounts), confirmReadOnly),
-    located,
+    roots: rootsOf(reaches, located, mounts, filesystems),
     mounts,
-    oldSnapshots: findOldSnapshots(filesystems, mounts),
+    filesystems,
+    ownPlaces,
   };
   requireBtrfs(findings);
   return findings;
+}
+
+function nameReason(subvolume: Subvolume): Skip | undefined {
+  if (isUtf8(subvolume)) return undefined;
+  const reason = `the name of subvolume ${subvolume.id} is not valid UTF-8: rename it`;
+  return { reason, isMissed: false, isProblem: true };
 }
 
 /**
@@ -85,19 +124,12 @@ export async function surveyBtrfs(
  * @throws {PlasmaError} that says what is missing
  */
 export async function requireSnapshots(): Promise<void> {
-  await requireTool("btrfs");
-  if (Deno.uid() === 0) return;
-  throw new PlasmaError("snapshot", "only root can take snapshots of btrfs", {
-    remedy: "run as root, or use the strategy tar",
-  });
-}
-
-/**
- * Make sure that a mount namespace of our own can be made.
- *
- * @throws {PlasmaError} with the reason why not
- */
-export async function requireNamespace(): Promise<void> {
+  for (const tool of ["btrfs", "mount", "xargs"]) await requireTool(tool);
+  if (Deno.uid() !== 0) {
+    throw new PlasmaError("snapshot", "only root can take snapshots of btrfs", {
+      remedy: "run as root, or use the strategy tar",
+    });
+  }
   const { exit, messages } = await run({ program: "unshare", args: [...namespaceFlags, "true"] });
   if (exit.code === 0) return;
   throw new PlasmaError("snapshot", `cannot make a private mount namespace: ${messages.tail}`, {
@@ -105,94 +137,73 @@ export async function requireNamespace(): Promise<void> {
   });
 }
 
-/** The btrfs filesystems within reach of the folders. */
-async function readFilesystems(
-  located: readonly Located[],
+/** The btrfs filesystems among mounts; those that cannot be listed, with the reason. */
+async function listFilesystems(
+  near: readonly Mount[],
   mounts: readonly Mount[],
-): Promise<Filesystem[]> {
-  const near = located.flatMap((
-    { real },
-  ) => [mountOf(real, mounts)!, ...mountsBelow(real, mounts)]);
+  known: readonly ListedFilesystem[],
+  isSynced: boolean,
+) {
   const devices = new Set(near.filter(({ type }) => type === "btrfs").map(({ device }) => device));
-  const filesystems: Filesystem[] = [];
-  for (const device of devices) {
-    const mount = mounts.find((mount) => mount.device === device && isFolder(mount.path));
-    if (mount === undefined) {
-      throw new PlasmaError("snapshot", `no folder of the filesystem ${device} is mounted`);
+  const filesystems: ListedFilesystem[] = [];
+  const broken = new Map<string, PlasmaError>();
+  await Promise.all([...devices].map(async (device) => {
+    try {
+      const top = topOf(device, mounts);
+      const listed = known.find((one) => one.device === device);
+      filesystems.push(listed ?? { device, top, subvolumes: await listSubvolumes(top, isSynced) });
+    } catch (error) {
+      if (!(error instanceof PlasmaError)) throw error;
+      broken.set(device, error);
     }
-    filesystems.push({ device, subvolumes: await listSubvolumes(mount.path) });
-  }
-  return filesystems;
+  }));
+  return { filesystems, broken };
 }
 
-function isFolder(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
-}
-
-/** The subvolumes that the folders are made of, each once, with paths to their roots. */
+/** The subvolumes that the folders are made of, each once, with the paths at which they are seen. */
 function rootsOf(
   reaches: readonly Reach[],
   located: readonly Located[],
   mounts: readonly Mount[],
+  filesystems: readonly ListedFilesystem[],
 ): Root[] {
   // Of several paths the one that belongs to a folder tells the user most.
   const isNear = (path: string) =>
     located.some(({ real }) => isWithin(real, path) || isWithin(path, real));
+  const tops = new Map(filesystems.map(({ device, top }) => [device, top]));
   const roots = new Map<string, Root>();
-  for (const { origin } of reaches.flatMap(({ parts }) => parts)) {
+  for (const { origin, target } of reaches.flatMap(({ parts }) => parts)) {
     if (origin.kind === "live" || roots.has(keyOf(origin))) continue;
     const { device, subvolume } = origin;
-    requireUtf8(subvolume);
-    const paths = visiblePaths(device, subvolume, mounts, !subvolume.readOnly);
+    const paths = visiblePaths(device, subvolume, mounts);
     const path = paths.find(isNear) ?? paths[0];
-    if (path === undefined) {
-      throw new PlasmaError(
-        "snapshot",
-        `the root of the subvolume "${subvolume.path}" (id ${subvolume.id}) is nowhere mounted writable`,
-        { code: "source", remedy: `mount it: mount -o subvolid=${subvolume.id} DEVICE FOLDER` },
-      );
-    }
-    roots.set(keyOf(origin), { device, subvolume, path });
+    roots.set(keyOf(origin), {
+      top: tops.get(device)!,
+      device,
+      subvolume,
+      path: path ?? target,
+      isWholeSeen: path !== undefined,
+    });
   }
   return [...roots.values()];
-}
-
-/** What is said to be read-only is not snapshotted: then it must really be so. */
-async function confirmReadOnly(root: Root): Promise<Root> {
-  if (!root.subvolume.readOnly) return root;
-  const readOnly = await isReadOnly(root.path);
-  return { ...root, subvolume: { ...root.subvolume, readOnly } };
-}
-
-/** True if both times the same subvolumes were found, at the same paths. */
-export function sameRoots(a: Findings, b: Findings): boolean {
-  const names = ({ roots }: Findings) => roots.map((root) => `${keyOf(root)} ${root.path}`).sort();
-  return names(a).join("\0") === names(b).join("\0");
 }
 
 /** Identifies a subvolume on this machine. */
 export const keyOf = ({ device, subvolume }: Pick<Frozen, "device" | "subvolume">) =>
   `${device} ${subvolume.id}`;
 
-/** Only read-only subvolumes: plasma makes no others. */
-function findOldSnapshots(
-  filesystems: readonly Filesystem[],
-  mounts: readonly Mount[],
-): FoundSnapshot[] {
-  return filesystems.flatMap(({ device, subvolumes }) =>
-    subvolumes.flatMap((subvolume) => {
-      const own = subvolume.readOnly ? ownSnapshot(subvolume.path, subvolumes) : undefined;
-      const [path] = own === undefined ? [] : visiblePaths(device, subvolume, mounts, true);
-      return own === undefined || path === undefined ? [] : [{ ...own, device, path }];
-    })
+/** The snapshots in these filesystems that runs of plasma have made. */
+export const oldSnapshots = ({ filesystems }: Findings): Snapshot[] =>
+  filesystems.flatMap(({ top, subvolumes }) => snapshotsIn(top, subvolumes));
+
+/** The configured folders that lie in a subvolume themselves. */
+export function foldersIn({ reaches }: Findings, root: Root): string[] {
+  return reaches.flatMap(({ folder, parts: [first] }) =>
+    first!.origin.kind === "frozen" && keyOf(first!.origin) === keyOf(root) ? [folder] : []
   );
 }
 
-function requireBtrfs({ roots, reaches }: Findings): void {
+function requireBtrfs({ roots, reaches }: Pick<Findings, "roots" | "reaches">): void {
   if (roots.length > 0) return;
   throw new PlasmaError(
     "snapshot",

@@ -3,7 +3,7 @@ import { storeFlags, withSshFlags } from "../cli/find_store.ts";
 import { Signals } from "../cli/signals.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { runBackup, type RunResult } from "../backup/run.ts";
-import { loadSettings, type Settings } from "../backup/settings.ts";
+import { loadSettings, ownPaths, type Settings } from "../backup/settings.ts";
 import { agentSchema, strategyNames } from "../config/agent.ts";
 import { describeDestination, parseDestination, resolvePath } from "../config/destination.ts";
 import { checkConfig } from "../config/load.ts";
@@ -133,7 +133,7 @@ function prepareFolder({ destination }: Settings, log: Log): void {
 
 async function showCoverage(settings: Settings, line: Arguments): Promise<ExitStatus> {
   const { config, destination } = settings;
-  const strategy = await openStrategy({ config, ownPaths: [] });
+  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
   await strategy.prepare();
   const { coverage } = await strategy.survey();
   if (line.has("json")) {

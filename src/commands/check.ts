@@ -1,4 +1,4 @@
-import { loadSettings, type Settings } from "../backup/settings.ts";
+import { loadSettings, ownPaths, type Settings } from "../backup/settings.ts";
 import { parseCommandLine } from "../cli/args.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { agentConfigPlaces } from "../config/agent.ts";
@@ -61,8 +61,9 @@ async function finding(what: string, look: () => Promise<string>): Promise<Findi
   }
 }
 
-async function checkSource({ config }: Settings): Promise<Finding[]> {
-  const strategy = await openStrategy({ config, ownPaths: [] });
+async function checkSource(settings: Settings): Promise<Finding[]> {
+  const { config } = settings;
+  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
   const tools = await finding(`strategy ${config.strategy}`, async () => {
     await strategy.prepare();
     return "its programs are there";
@@ -81,6 +82,7 @@ async function checkSource({ config }: Settings): Promise<Finding[]> {
     tools,
     folders,
     ...remarks.map((detail) => ({ what: "folders", isGood: true, detail })),
+    ...(coverage?.problems ?? []).map((detail) => ({ what: "folders", isGood: false, detail })),
   ];
 }
 

@@ -1,4 +1,3 @@
-import { snapshotFolder } from "../btrfs/subvolumes.ts";
 import type { SubvolumeRecord } from "../stores/manifest.ts";
 import { judgeTar, tarFlags } from "../strategies/tar_command.ts";
 import type { Stage } from "../system/pipeline.ts";
@@ -14,9 +13,6 @@ export function storedTarStage(archive: string, subvolumes: readonly SubvolumeRe
     args: [
       ...tarFlags,
       `--directory=${archive}`,
-      "--anchored",
-      "--no-wildcards",
-      ...ordered.map(({ name }) => `--exclude=${name}/${snapshotFolder}`),
       ...ordered.map(({ name, path }) => `--transform=${rename(name, path)}`),
       "--",
       ...ordered.map(({ name }) => name),

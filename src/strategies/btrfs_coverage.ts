@@ -1,28 +1,33 @@
-import type { Reach } from "../btrfs/reach.ts";
+import type { LeftOut, Reach } from "../btrfs/reach.ts";
 import { keyOf, type Root } from "../btrfs/survey.ts";
-import type { FolderCoverage, Place } from "./mod.ts";
+import { describeProblem } from "./folders.ts";
+import type { FolderCoverage } from "./mod.ts";
+import { ownReason } from "../system/mounts.ts";
 import { isWithin } from "../system/paths.ts";
 
 /** As FolderCoverage; tells of what is skipped whether it is missed. */
 export interface BtrfsCoverage extends FolderCoverage {
-  readonly skipped: readonly (Place & { readonly isMissed: boolean })[];
+  readonly skipped: readonly LeftOut[];
 }
 
 /**
  * What of a folder is frozen, and what is not on btrfs: archived live, or left out.
  *
  * @param skipsLive whether a folder that itself is not on btrfs is left out
+ * @param ownPlaces what the run writes itself
  */
 export function coverageOf(
-  { folder, parts, skipped, excluded }: Reach,
-  roots: readonly Root[],
+  { folder, parts, skipped }: Reach,
+  roots: ReadonlyMap<string, Root>,
   skipsLive: boolean,
+  ownPlaces: readonly string[],
 ): BtrfsCoverage {
-  const snapshots = roots.flatMap((root) => {
-    const own = parts.filter(({ origin }) =>
-      origin.kind === "frozen" && keyOf(origin) === keyOf(root)
-    );
-    if (own.length === 0) return [];
+  const keys = new Set(
+    parts.flatMap(({ origin }) => origin.kind === "frozen" ? [keyOf(origin)] : []),
+  );
+  const snapshots = [...keys].flatMap((key) => {
+    const root = roots.get(key);
+    if (root === undefined) return [];
     const { id, path, readOnly } = root.subvolume;
     return [{
       path: root.path,
@@ -34,13 +39,20 @@ export function coverageOf(
       ? [{ path: isWithin(target, folder) ? target : folder, reason: `on ${origin.type}` }]
       : []
   );
+  const isNamed = (place: string) => skipped.some(({ path }) => path === place);
   return {
     folder,
     snapshots,
     live: skipsLive ? [] : live,
     skipped: [
-      ...skipped.map(({ path, reason, isMissed }) => ({ path, reason, isMissed })),
-      ...excluded.map((path) => ({ path, reason: "excluded", isMissed: false })),
+      ...skipped.map(({ path, reason, isMissed, isProblem = false }) => ({
+        path,
+        reason,
+        isMissed,
+        isProblem,
+      })),
+      ...ownPlaces.filter((place) => isWithin(place, folder) && !isNamed(place))
+        .map((path) => ({ path, ...ownReason })),
       ...(skipsLive
         ? live.map(({ path, reason }) => ({
           path,
@@ -51,3 +63,12 @@ export function coverageOf(
     ],
   };
 }
+
+/** The roots by what identifies their subvolumes. */
+export const rootsByKey = (roots: readonly Root[]): Map<string, Root> =>
+  new Map(roots.map((root) => [keyOf(root), root]));
+
+/** What is left out because something is wrong with it, for people. */
+export const problemsOf = (folders: readonly BtrfsCoverage[]): string[] =>
+  folders.flatMap(({ skipped }) => skipped.filter(({ isProblem }) => isProblem))
+    .map(describeProblem);

@@ -1,18 +1,23 @@
-import { freeze } from "../btrfs/freeze.ts";
-import { deleteSnapshots, type Snapshot } from "../btrfs/snapshots.ts";
+import { familiesOf } from "../btrfs/family.ts";
+import { freeze, type Frost } from "../btrfs/freeze.ts";
+import { removeDeadSnapshots } from "../btrfs/leftovers.ts";
+import { deleteSnapshots, pathOf, type Snapshot } from "../btrfs/snapshots.ts";
 import {
-  identityOf,
-  mapConcurrently,
-  readSubvolumeIds,
-  sentSuffix,
-  type SubvolumeIds,
-} from "../btrfs/subvolumes.ts";
-import { type Findings, type FoundSnapshot, type Root, surveyBtrfs } from "../btrfs/survey.ts";
-import { requireSnapshots } from "../btrfs/survey.ts";
+  type Findings,
+  keyOf,
+  type ListedFilesystem,
+  oldSnapshots,
+  requireSnapshots,
+  type Root,
+  surveyBtrfs,
+} from "../btrfs/survey.ts";
+import { type Top, withTops } from "../btrfs/tops.ts";
 import { PlasmaError } from "../errors.ts";
 import type { Command } from "../system/process.ts";
 import { isSameOwner } from "../system/run_id.ts";
-import { coverageOf } from "./btrfs_coverage.ts";
+import { isWithin } from "../system/paths.ts";
+import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
+import { PathPatterns } from "./exclusions.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type {
   Coverage,
@@ -45,15 +50,31 @@ export class BtrfsSendStrategy implements Strategy {
 
   async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
-    const look = () => surveyBtrfs(this.#folders, { skipsLive: true, excluded: [] });
+    const { config, ownPaths } = this.#context;
+    const excluded = new PathPatterns(config.exclude);
+    const options = {
+      skipsLive: true,
+      isExcluded: (path: string) => excluded.match(path),
+      ownPaths,
+      isSynced: true,
+    };
+    const look = (known: readonly ListedFilesystem[] = []) =>
+      surveyBtrfs(this.#folders, options, known);
     const findings = await look();
-    const coverage = this.#coverage(findings, notices);
+    const coverage = this.#coverage(findings, notices, excluded.used);
     return { coverage, open: (marks) => openSource(findings, marks, look) };
   }
 
-  #coverage({ reaches, roots }: Findings, notices: readonly string[]): Coverage {
+  #coverage(
+    findings: Findings,
+    notices: readonly string[],
+    used: ReadonlySet<string>,
+  ): Coverage {
     const { exclude, excludeCaches, options } = this.#context.config;
-    const folders = reaches.map((reach) => coverageOf(reach, roots, true));
+    const { reaches, roots, ownPlaces } = findings;
+    requireWholeSeen(findings);
+    const byKey = rootsByKey(roots);
+    const folders = reaches.map((reach) => coverageOf(reach, byKey, true, ownPlaces));
     const missing = folders.filter(({ snapshots }) => snapshots.length === 0);
     if (missing.length > 0) {
       const names = missing.map(({ folder }) => folder).join(", ");
@@ -70,9 +91,10 @@ export class BtrfsSendStrategy implements Strategy {
         { remedy: 'unmount it, or set "liveMounts" to "skip"' },
       );
     }
-    const ignored = exclude.length > 0 || excludeCaches
-      ? ["exclude has no effect: btrfs-send sends whole subvolumes"]
-      : [];
+    const ignored = [
+      ...exclude.filter((pattern) => !used.has(pattern)).map((pattern) => `"${pattern}"`),
+      ...(excludeCaches ? ["excludeCaches"] : []),
+    ];
     return {
       folders: folders.map((folder) => ({
         ...folder,
@@ -83,108 +105,153 @@ export class BtrfsSendStrategy implements Strategy {
       })),
       notices,
       warnings: [
-        ...ignored,
+        ...(ignored.length === 0 ? [] : [
+          `exclude has no effect: btrfs-send sends whole subvolumes, and leaves out whole ones by ` +
+          `their absolute path: ${ignored.join(", ")}`,
+        ]),
         ...left.map(({ path, reason }) => `${path} is left out: ${reason}`),
+        ...ownPlaces.flatMap((place) => sentWith(place, findings)),
       ],
+      problems: problemsOf(folders),
     };
   }
 }
 
-/** A snapshot that is to be sent, of a root that it was taken of. */
-interface Taken {
-  readonly root: Root;
-  readonly path: string;
+/** Subvolumes are stored by the paths of their roots: these must be seen. */
+function requireWholeSeen({ roots }: Findings): void {
+  const part = roots.find(({ isWholeSeen }) => !isWholeSeen);
+  if (part === undefined) return;
+  const { top, subvolume: { id, path } } = part;
+  throw new PlasmaError(
+    "snapshot",
+    `of the subvolume "${path}" (id ${id}) only a part is mounted, at ${part.path}`,
+    { code: "source", remedy: `mount its root too: mount -o subvolid=${id} ${top.source} FOLDER` },
+  );
+}
+
+/** A warning if what the run writes itself lies in a subvolume that is sent. */
+function sentWith(place: string, { reaches }: Findings): string[] {
+  const isLeftOut = reaches.some(({ skipped }) =>
+    skipped.some(({ path }) => isWithin(place, path))
+  );
+  const isIn = reaches.some(({ folder }) => isWithin(place, folder));
+  if (isLeftOut || !isIn) return [];
+  return [
+    `${place}, where this backup writes, lies in a subvolume that is sent as a whole: what it holds ` +
+    "beside received subvolumes is sent too; make it a subvolume, which is left out",
+  ];
 }
 
 async function openSource(
   found: Findings,
   { id }: RunMarks,
-  look: () => Promise<Findings>,
+  look: (known: readonly ListedFilesystem[]) => Promise<Findings>,
 ): Promise<SubvolumeSource> {
-  const { findings, snapshots } = await freeze(found, `${id}${sentSuffix}`, look);
-  const kept = findings.oldSnapshots.filter((snapshot) =>
-    snapshot.isKept && isSameOwner(snapshot.run, id)
-  );
-  try {
-    // What is read-only already is sent as it is.
-    const taken = findings.roots.map((root): Taken => ({
-      root,
-      path: snapshots.find(({ source }) => source === root.path)?.path ?? root.path,
-    }));
-    const older = await mapConcurrently(kept, withIdentity);
-    const subvolumes = await mapConcurrently(taken, (one) => describe(one, older));
-    return new OpenSubvolumes(subvolumes, snapshots, older);
-  } catch (error) {
-    await deleteSnapshots(snapshots);
-    throw error;
-  }
-}
-
-type KeptSnapshot = FoundSnapshot & SentSnapshot & { readonly madeIn: number };
-
-/**
- * A snapshot that was made writable and changed is no longer what was sent, though its uuid says so:
- * it gets no identity, and is deleted as one that the storage does not know. Right after a snapshot
- * the kernel itself may remove orphans from it, in the next transaction.
- */
-async function withIdentity(snapshot: FoundSnapshot): Promise<KeptSnapshot> {
-  const { uuid, madeIn, age } = await readSubvolumeIds(snapshot.path);
-  return { ...snapshot, madeIn, identity: age <= 1 ? uuid : "" };
-}
-
-async function describe(
-  { root, path }: Taken,
-  kept: readonly KeptSnapshot[],
-): Promise<SentSubvolume> {
-  const ids = await readSubvolumeIds(path);
-  const older = isOwnUuid(ids)
-    ? kept.filter(({ device, of }) => device === root.device && of === root.subvolume.path)
-    : [];
-  // The newest first; the time in a run id would not do, for clocks are set back.
-  const parents = older.toSorted((a, b) => b.madeIn - a.madeIn);
-  const snapshot = { path, identity: identityOf(ids) };
-  return { path: root.path, snapshot, parents, family: snapshot.identity, madeIn: ids.madeIn };
+  const problems = await removeDeadSnapshots(found, id);
+  const kept = oldSnapshots(found).filter(({ isKept, run }) => isKept && isSameOwner(run, id));
+  const intact = kept.filter(isIntact);
+  const reuse = (root: Root) =>
+    snapshotsOf(root, intact).find((snapshot) => isUnchangedSince(snapshot, root));
+  const frost = await freeze(found, { run: id, isKept: true, look, reuse });
+  return new OpenSubvolumes(describeAll(frost, intact), frost, kept, [
+    ...problems,
+    ...frost.problems,
+  ]);
 }
 
 /**
- * False for snapshots that have inherited a received uuid, because the subvolume was received once and
- * made writable: all of them go by the same uuid, so none can be told apart as a parent.
+ * Whether a snapshot still is what was sent, or gets no identity: one that was made writable and
+ * changed is another state under the same uuid. Right after a snapshot the kernel itself may remove
+ * orphans from it, in the next transaction.
  */
-const isOwnUuid = ({ receivedUuid }: SubvolumeIds) => receivedUuid === undefined;
+const isIntact = ({ subvolume: { generation, madeIn } }: Snapshot) => generation - madeIn <= 1;
+
+/**
+ * Whether a subvolume still has the state of a snapshot of it: taking one counts as a change, in the
+ * same transaction, in which no other can follow. Only after a sync are all changes counted.
+ */
+const isUnchangedSince = ({ subvolume: { madeIn } }: Snapshot, { subvolume }: Root) =>
+  subvolume.generation <= madeIn;
+
+/** The snapshots of a subvolume, the newest first; the clock, which can be set back, says nothing. */
+function snapshotsOf({ device, subvolume }: Root, kept: readonly Snapshot[]): Snapshot[] {
+  return kept.filter((snapshot) =>
+    snapshot.top.device === device && snapshot.of === subvolume.id &&
+    snapshot.subvolume.parentUuid === subvolume.uuid
+  ).toSorted((a, b) => b.subvolume.madeIn - a.subvolume.madeIn);
+}
+
+function describeAll(
+  { findings: { roots, filesystems }, snapshots }: Frost,
+  kept: readonly Snapshot[],
+): SentSubvolume[] {
+  const families = new Map(filesystems.map(({ device, subvolumes }) => [
+    device,
+    familiesOf(subvolumes),
+  ]));
+  return roots.map((root) => {
+    const { device, subvolume, path } = root;
+    const snapshot = snapshots.get(keyOf(root))!;
+    return {
+      path,
+      snapshot: sent(snapshot),
+      parents: snapshotsOf(root, kept).filter((older) => older !== snapshot).map(sent),
+      family: families.get(device)!.get(subvolume.id)!,
+      madeIn: subvolume.readOnly ? subvolume.madeIn : subvolume.generation,
+    };
+  });
+}
+
+/** A snapshot of ours goes by its own uuid, see takeSnapshots(). */
+const sent = (snapshot: Snapshot): SentSnapshot => ({
+  path: pathOf(snapshot),
+  identity: identityOf(snapshot),
+});
+
+const identityOf = ({ subvolume: { uuid, receivedUuid } }: Snapshot) => receivedUuid ?? uuid ?? "";
 
 class OpenSubvolumes implements SubvolumeSource {
   readonly archives = "subvolumes";
   readonly frozen = true;
-  #doomed: readonly { path: string }[];
-  #older: readonly { path: string; identity: string }[];
+  readonly #tops: readonly Top[];
+  readonly #used: ReadonlySet<Snapshot>;
+  readonly #problems: string[];
+  #doomed: readonly Snapshot[];
+  #older: readonly Snapshot[];
 
   constructor(
     readonly subvolumes: readonly SentSubvolume[],
-    snapshots: readonly Snapshot[],
-    older: readonly SentSnapshot[],
+    { findings, snapshots }: Frost,
+    older: readonly Snapshot[],
+    problems: readonly string[],
   ) {
-    // Until the archive is committed the older snapshots are the parents of the next try.
-    this.#doomed = snapshots;
+    this.#tops = findings.filesystems.map(({ top }) => top);
+    this.#used = new Set(snapshots.values());
+    this.#problems = [...problems];
     this.#older = older;
+    // Until the archive is committed the older snapshots are the parents of the next try.
+    this.#doomed = [...this.#used].filter((snapshot) => !older.includes(snapshot));
   }
 
   within(command: Command): Command {
-    return command;
+    return withTops(this.#tops, command);
   }
 
   async dropUnknown(identities: ReadonlySet<string>): Promise<readonly string[]> {
-    const unknown = this.#older.filter(({ identity }) => !identities.has(identity));
-    this.#older = this.#older.filter(({ identity }) => identities.has(identity));
+    const isKnown = (snapshot: Snapshot) =>
+      this.#used.has(snapshot) || (isIntact(snapshot) && identities.has(identityOf(snapshot)));
+    const unknown = this.#older.filter((snapshot) => !isKnown(snapshot));
+    this.#older = this.#older.filter(isKnown);
     return await deleteSnapshots(unknown);
   }
 
   keep(): void {
-    this.#doomed = this.#older;
+    this.#doomed = this.#older.filter((snapshot) => !this.#used.has(snapshot));
   }
 
   async close(): Promise<readonly string[]> {
     const doomed = this.#doomed;
     this.#doomed = [];
-    return await deleteSnapshots(doomed);
+    return [...this.#problems.splice(0), ...await deleteSnapshots(doomed)];
   }
 }

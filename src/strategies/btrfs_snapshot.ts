@@ -1,26 +1,25 @@
-import type { Part, Reach } from "../btrfs/reach.ts";
-import { freeze } from "../btrfs/freeze.ts";
-import { deleteSnapshots, type Snapshot } from "../btrfs/snapshots.ts";
-import { isReadOnly, snapshotFolder } from "../btrfs/subvolumes.ts";
+import { freeze, type Frost } from "../btrfs/freeze.ts";
+import type { Live, Part, Reach } from "../btrfs/reach.ts";
+import { deleteSnapshots, pathOf } from "../btrfs/snapshots.ts";
+import { removeDeadSnapshots } from "../btrfs/leftovers.ts";
+import { topId } from "../btrfs/filesystem.ts";
 import {
   type Findings,
   keyOf,
-  requireNamespace,
+  type ListedFilesystem,
   requireSnapshots,
-  type Root,
   surveyBtrfs,
 } from "../btrfs/survey.ts";
-import { type Binding, viewFailed, withView } from "../btrfs/view.ts";
+import { snapshotFolder, topFailed, withTops } from "../btrfs/tops.ts";
+import { type Binding, View } from "../btrfs/view.ts";
 import { tidyPath } from "../config/values.ts";
 import { PlasmaError } from "../errors.ts";
-import { seenThrough } from "../system/locate.ts";
-import { isAlive } from "../system/runtime_folder.ts";
-import { runOwner } from "../system/run_id.ts";
-import { coverageOf } from "./btrfs_coverage.ts";
+import { escapeMountPath } from "../system/mounts.ts";
+import { isWithin, joinPath } from "../system/paths.ts";
+import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
-import { isWithin, joinPath } from "../system/paths.ts";
 
 /**
  * Archives the folders from read-only snapshots of all subvolumes in reach: the state of one instant,
@@ -41,9 +40,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
   }
 
   async prepare(): Promise<void> {
-    await requireGnuTar();
-    await requireSnapshots();
-    await requireNamespace();
+    await Promise.all([requireGnuTar(), requireSnapshots()]);
   }
 
   async survey(): Promise<Survey> {
@@ -53,14 +50,21 @@ export class BtrfsSnapshotStrategy implements Strategy {
     return { coverage, open: (marks) => this.#open(findings, marks) };
   }
 
-  #look(): Promise<Findings> {
-    const excluded = excludedFolders(this.#context.config.exclude);
-    return surveyBtrfs(this.#folders, { skipsLive: this.#skipsLive, excluded });
+  #look(known: readonly ListedFilesystem[] = []): Promise<Findings> {
+    const { config, ownPaths } = this.#context;
+    const excluded = excludedFolders(config.exclude);
+    const options = {
+      skipsLive: this.#skipsLive,
+      isExcluded: (path: string) => excluded.some((folder) => isWithin(path, folder)),
+      ownPaths,
+    };
+    return surveyBtrfs(this.#folders, options, known);
   }
 
-  #coverage({ reaches, roots }: Findings, notices: readonly string[]): Coverage {
+  #coverage({ reaches, roots, ownPlaces }: Findings, notices: readonly string[]): Coverage {
     const option = this.#context.config.options.liveMounts;
-    const folders = reaches.map((reach) => coverageOf(reach, roots, this.#skipsLive));
+    const byKey = rootsByKey(roots);
+    const folders = reaches.map((reach) => coverageOf(reach, byKey, this.#skipsLive, ownPlaces));
     const live = folders.flatMap(({ live }) => live);
     if (option === "fail" && live.length > 0) {
       throw new PlasmaError(
@@ -73,50 +77,64 @@ export class BtrfsSnapshotStrategy implements Strategy {
       ? live.map(({ path, reason }) => `${path} is not frozen but archived live: ${reason}`)
       : folders.flatMap(({ skipped }) => skipped.filter(({ isMissed }) => isMissed))
         .map(({ path, reason }) => `${path} is left out: ${reason} (liveMounts is "skip")`);
-    return { folders, notices, warnings };
+    return { folders, notices, warnings, problems: problemsOf(folders) };
   }
 
   async #open(found: Findings, { id, folder }: RunMarks): Promise<StreamSource> {
-    const { config, ownPaths } = this.#context;
-    const view = `${folder}/view`;
-    Deno.mkdirSync(view, { mode: 0o700 });
+    const { config } = this.#context;
     const problems = await removeDeadSnapshots(found, id);
-    const { findings, snapshots } = await freeze(found, id, () => this.#look());
-    const coverage = this.#coverage(findings, []);
-    const folders = coverage.folders.map(({ folder, snapshots }, index) => ({
-      path: folder,
-      root: `${view}/${index}`,
-      isEmpty: this.#skipsLive && snapshots.length === 0,
-    }));
-    const command = tarCommand({
-      folders: folders.filter(({ isEmpty }) => !isEmpty),
-      exclude: config.exclude,
-      excludeCaches: config.excludeCaches,
-      omit: [
-        ...await seenThrough(findings.located, ownPaths, findings.mounts),
-        ...ownFolders(findings.reaches),
-      ],
-      empty: [],
-    });
-    const live = coverage.folders.flatMap(({ live }) => live.map(({ path }) => path));
-    let open = true;
-    return {
-      archives: "stream",
-      kind: "tar",
-      frozen: true,
-      command: withView(view, bindings(findings, snapshots, !this.#skipsLive), command),
-      judge(exit, messages) {
-        if (exit.code === viewFailed) {
-          throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });
-        }
-        return judgeTar(exit, messages, (words) => live.some((place) => isAbout(words, place)));
-      },
-      async close() {
-        if (!open) return [];
-        open = false;
-        return [...problems, ...await deleteSnapshots(snapshots)];
-      },
-    };
+    const look = (known: readonly ListedFilesystem[]) => this.#look(known);
+    const frost = await freeze(found, { run: id, isKept: false, look });
+    const snapshots = [...frost.snapshots.values()];
+    try {
+      const { findings } = frost;
+      problems.push(...frost.problems);
+      const path = `${folder}/view`;
+      const view = new View(path, bindings(frost, !this.#skipsLive));
+      const coverage = this.#coverage(findings, []);
+      const folders = coverage.folders.map(({ folder, snapshots }, index) => ({
+        path: folder,
+        root: `${path}/${index}`,
+        isEmpty: this.#skipsLive && snapshots.length === 0,
+      }));
+      const command = tarCommand({
+        folders: folders.filter(({ isEmpty }) => !isEmpty),
+        exclude: config.exclude,
+        excludeCaches: config.excludeCaches,
+        omit: [...findings.ownPlaces, ...ownFolders(findings.reaches)],
+        empty: [],
+      });
+      const live = coverage.folders.flatMap(({ live }) => live.map(({ path }) => path));
+      const tops = findings.filesystems.map(({ top }) => top);
+      let missing: ReturnType<View["missing"]> = [];
+      let doomed = snapshots;
+      return {
+        archives: "stream",
+        kind: "tar",
+        frozen: true,
+        command: withTops(tops, view.command(command)),
+        judge(exit, messages) {
+          if (exit.code === topFailed) {
+            throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });
+          }
+          missing = view.missing();
+          return judgeTar(exit, messages, (words) => live.some((place) => isAbout(words, place)));
+        },
+        async close() {
+          problems.push(
+            ...missing.splice(0).map(({ binding: { target }, reason }) =>
+              `snapshot: ${target.replace(/^\/\d+/, "")} is left out: ${reason}`
+            ),
+          );
+          const left = await deleteSnapshots(doomed);
+          doomed = [];
+          return [...problems.splice(0), ...left];
+        },
+      };
+    } catch (error) {
+      await deleteSnapshots(snapshots);
+      throw error;
+    }
   }
 }
 
@@ -132,63 +150,52 @@ const isAbout = (words: string, path: string) =>
  * What tar is to see, upper places before those below them. Each folder has a tree of its own, by its
  * number: in that of another folder a part of its path may be a link.
  */
-function bindings(
-  { reaches, roots }: Findings,
-  snapshots: readonly Snapshot[],
-  withLive: boolean,
-): Binding[] {
-  const taken = new Map(snapshots.map(({ source, path }) => [source, path]));
-  const source = (origin: Part["origin"]) =>
-    origin.kind === "frozen" || withLive ? sourceOf(origin, roots, taken) : "";
+function bindings({ findings: { reaches }, snapshots }: Frost, withLive: boolean): Binding[] {
+  const shown = ({ target, origin }: Part): Omit<Binding, "isNeeded"> => {
+    if (origin.kind === "live") {
+      return withLive
+        ? { source: origin.path, target, expected: expectedAt(origin) }
+        : { source: "", target, expected: "" };
+    }
+    const source = joinPath(pathOf(snapshots.get(keyOf(origin))!), origin.inside);
+    return { source, target, expected: "" };
+  };
   return reaches.flatMap(({ parts }, index) =>
-    bindingsOf(parts, source)
-      .map(({ source, target }) => ({ source, target: joinPath(`/${index}`, target.slice(1)) }))
+    bindingsOf(parts, shown)
+      .map((binding) => ({ ...binding, target: joinPath(`/${index}`, binding.target.slice(1)) }))
   );
 }
 
+/** What mountinfo must say of a place, whose path others may be able to change. */
+const expectedAt = ({ device, root }: Live) => `${device} ${escapeMountPath(root)}`;
+
 function bindingsOf(
   parts: readonly Part[],
-  sourceOf: (origin: Part["origin"]) => string,
+  shown: (part: Part) => Omit<Binding, "isNeeded">,
 ): Binding[] {
   const found = new Map<string, Binding>();
-  for (const { target, origin } of parts) {
-    if (!found.has(target)) found.set(target, { target, source: sourceOf(origin) });
+  for (const [index, part] of parts.entries()) {
+    if (found.has(part.target)) continue;
+    found.set(part.target, { ...shown(part), isNeeded: index === 0 });
   }
   // What is skipped is nothing but a place for what is shown below it, if something is.
+  const targets = [...found.values()].filter(({ source }) => source !== "");
   for (const [target, { source }] of found) {
-    const isPlace = [...found.values()].some((other) =>
-      other.source !== "" && other.target !== target && isWithin(other.target, target)
+    const isPlace = targets.some((other) =>
+      other.target !== target && isWithin(other.target, target)
     );
     if (source === "" && !isPlace) found.delete(target);
   }
   return [...found.values()];
 }
 
-function sourceOf(
-  origin: Part["origin"],
-  roots: readonly Root[],
-  taken: ReadonlyMap<string, string>,
-): string {
-  if (origin.kind === "live") return origin.path;
-  const { path } = roots.find((root) => keyOf(root) === keyOf(origin))!;
-  return joinPath(taken.get(path) ?? path, origin.inside);
-}
-
 /** The folders of snapshots, at the paths where the archive would have them. */
 function ownFolders(reaches: readonly Reach[]): string[] {
   return reaches.flatMap(({ parts }) =>
     parts.flatMap(({ target, origin }) =>
-      origin.kind === "frozen" && origin.inside === "" ? [joinPath(target, snapshotFolder)] : []
+      origin.kind === "frozen" && origin.inside === "" && origin.subvolume.id === topId
+        ? [joinPath(target, snapshotFolder)]
+        : []
     )
   );
-}
-
-/** Remove the snapshots of runs that were killed. */
-async function removeDeadSnapshots({ oldSnapshots }: Findings, id: string): Promise<string[]> {
-  const dead = [];
-  for (const snapshot of oldSnapshots) {
-    if (snapshot.isKept || !await isReadOnly(snapshot.path)) continue;
-    if (!await isAlive(snapshot.run, runOwner(id)!)) dead.push(snapshot);
-  }
-  return await deleteSnapshots(dead);
 }

@@ -1,5 +1,6 @@
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { isWithin } from "../system/paths.ts";
+import type { Place } from "./mod.ts";
 
 /** The configured folders without doubles, and without those that lie in another one of them. */
 export function distinctFolders(folders: readonly string[]): string[] {
@@ -35,3 +36,7 @@ export async function checkFolders(folders: readonly string[]): Promise<string[]
     code: "source",
   });
 }
+
+/** One line about a place that is left out because something is wrong with it. */
+export const describeProblem = ({ path, reason }: Place) =>
+  `source: ${path} is left out: ${reason}`;

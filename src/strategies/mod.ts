@@ -46,6 +46,8 @@ export interface Coverage {
   readonly notices: readonly string[];
   /** What is archived in another way than the strategy's name promises. */
   readonly warnings: readonly string[];
+  /** What is left out because something is wrong with it; the run ends with status 3. */
+  readonly problems: readonly string[];
 }
 
 /** What a backup covers of one configured folder. */

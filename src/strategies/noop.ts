@@ -14,6 +14,7 @@ export class NoopStrategy implements Strategy {
         folders: [],
         notices: ["strategy noop: the archive will be empty"],
         warnings: [],
+        problems: [],
       },
       open: () =>
         Promise.resolve({

@@ -1,10 +1,21 @@
 import { locate, seenThrough } from "../system/locate.ts";
-import { mountOf, mountsBelow, pseudoReason, readMounts, splitMounts } from "../system/mounts.ts";
-import { checkFolders, distinctFolders } from "./folders.ts";
-import type { Coverage, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
+import {
+  findUnreadable,
+  isPseudo,
+  type Mount,
+  mountOf,
+  mountsBelow,
+  ownReason,
+  pseudoReason,
+  readMounts,
+  splitMounts,
+} from "../system/mounts.ts";
+import { isWithin, joinPath, relativePath } from "../system/paths.ts";
+import { checkFolders, describeProblem, distinctFolders } from "./folders.ts";
+import type { Coverage, Place, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
 
-/** Snapshots that the strategies for btrfs keep, or a killed run of them has left, see run_id.ts. */
+/** Snapshots of the strategies for btrfs, seen where the top level is mounted, see run_id.ts. */
 const ownSnapshots = `.plasma/${"[0-9]".repeat(8)}T${"[0-9]".repeat(6)}Z-*-*-*`;
 
 /** Archives the folders as they are, while they may change. */
@@ -24,23 +35,43 @@ export class TarStrategy implements Strategy {
 
   async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
-    const mounts = await readMounts();
-    const folders = this.#folders.map((folder) => {
-      const { taken, skipped } = splitMounts(mountsBelow(folder, mounts), pseudoReason);
-      const here = mountOf(folder, mounts);
+    const [mounts, located] = await Promise.all([
+      readMounts(),
+      Promise.all(this.#folders.map(locate)),
+    ]);
+    const below = located.flatMap(({ real }) => mountsBelow(real, mounts));
+    const [unreadable, ownPlaces] = await Promise.all([
+      findUnreadable(below.filter((mount) => !isPseudo(mount))),
+      seenThrough(located, this.#context.ownPaths, mounts),
+    ]);
+    const skipReason = (mount: Mount) => pseudoReason(mount) ?? unreadable.get(mount.id);
+    const faulty: Place[] = [];
+    const folders = located.map(({ folder, real }) => {
+      const { taken, skipped } = splitMounts(mountsBelow(real, mounts), skipReason);
+      const placeOf = ({ path }: Mount) => joinPath(folder, relativePath(path, real));
+      const left = skipped.map((mount) => ({ ...mount, path: placeOf(mount) }));
+      faulty.push(...left.filter(({ isProblem }) => isProblem));
+      const here = mountOf(real, mounts);
       return {
         folder,
         snapshots: [],
         live: [
           { path: folder, reason: `read as it is${here === undefined ? "" : ` (${here.type})`}` },
-          ...taken.map(({ path, type }) => ({ path, reason: `mounted below (${type})` })),
+          ...taken.map((mount) => ({
+            path: placeOf(mount),
+            reason: `mounted below (${mount.type})`,
+          })),
         ],
-        skipped: skipped.map(({ path, reason }) => ({ path, reason })),
+        skipped: [
+          ...left.map(({ path, reason }) => ({ path, reason })),
+          ...ownPlaces.filter((path) => isWithin(path, folder))
+            .map((path) => ({ path, reason: ownReason.reason })),
+        ],
       };
     });
-    const coverage = { folders, notices, warnings: [] };
-    const located = await Promise.all(this.#folders.map(locate));
-    const omit = await seenThrough(located, this.#context.ownPaths, mounts);
+    const problems = faulty.map(describeProblem);
+    const omit = [...ownPlaces, ...faulty.map(({ path }) => path)];
+    const coverage = { folders, notices, warnings: [], problems };
     return { coverage, open: () => Promise.resolve(this.#source(coverage, omit)) };
   }
 

@@ -1,4 +1,4 @@
-import { PlasmaError } from "../errors.ts";
+import { PlasmaError, reasonOf } from "../errors.ts";
 import { isWithin, joinPath, relativePath } from "./paths.ts";
 import { run } from "./process.ts";
 
@@ -15,8 +15,8 @@ export interface Mount {
   /** The type of the filesystem, "ext4", "fuse.sshfs" ... */
   readonly type: string;
   readonly source: string;
-  /** Whether the mount, or the whole filesystem, is read-only. */
-  readonly readOnly: boolean;
+  /** Whether the whole filesystem is read-only, and not only this mount of it. */
+  readonly isFilesystemReadOnly: boolean;
 }
 
 /** The mounts that can be reached by their path, in the order in which they were made. */
@@ -33,7 +33,7 @@ export async function readMounts(): Promise<Mount[]> {
 export function parseMountinfo(text: string): Mount[] {
   return text.split("\n").flatMap((line) => {
     const [left, right] = line.split(" - ");
-    const [id, parent, device, root, path, mountOptions] = left!.split(" ");
+    const [id, parent, device, root, path] = left!.split(" ");
     const [type, source, options] = right?.split(" ") ?? [];
     if (path === undefined || type === undefined) return [];
     return [{
@@ -44,13 +44,9 @@ export function parseMountinfo(text: string): Mount[] {
       path: unescape(path),
       type,
       source: unescape(source ?? ""),
-      readOnly: isReadOnly(mountOptions) || isReadOnly(options),
+      isFilesystemReadOnly: options?.split(",").includes("ro") ?? false,
     }];
   });
-}
-
-function isReadOnly(options: string | undefined): boolean {
-  return options?.split(",").includes("ro") ?? false;
 }
 
 /** Spaces, tabs, newlines and backslashes are written in octal. */
@@ -110,12 +106,28 @@ export function mountsBelow(folder: string, mounts: readonly Mount[]): Mount[] {
   return mounts.filter((mount) => mount.path !== folder && isWithin(mount.path, folder));
 }
 
-/** Why a mount is left out, as it is told to people. */
-export interface SkippedMount extends Mount {
+/** A path as mountinfo has it. */
+export function escapeMountPath(path: string): string {
+  return path.replaceAll(
+    /[ \t\n\\]/g,
+    (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`,
+  );
+}
+
+/** Why something is left out, as it is told to people. */
+export interface Skip {
   readonly reason: string;
   /** Whether it holds files of this machine, which then are not archived. */
   readonly isMissed: boolean;
+  /** Whether something is wrong with it, and it would be archived otherwise. */
+  readonly isProblem?: boolean;
 }
+
+/** Why the storage folder of a run, and all else that it writes, is left out. */
+export const ownReason: Skip = { reason: "written by this backup itself", isMissed: false };
+
+/** A mount that is left out, and why. */
+export interface SkippedMount extends Mount, Skip {}
 
 /**
  * Sort mounts into those that are archived and those that are left out, and with them all that is
@@ -125,7 +137,7 @@ export interface SkippedMount extends Mount {
  */
 export function splitMounts(
   mounts: readonly Mount[],
-  skipReason: (mount: Mount) => Pick<SkippedMount, "reason" | "isMissed"> | undefined,
+  skipReason: (mount: Mount) => Skip | undefined,
 ): { taken: Mount[]; skipped: SkippedMount[] } {
   const taken: Mount[] = [];
   const skipped: SkippedMount[] = [];
@@ -141,9 +153,56 @@ export function splitMounts(
 }
 
 /** The reason for leaving out what holds no files: see isPseudo(). */
-export function pseudoReason(mount: Mount): Pick<SkippedMount, "reason" | "isMissed"> | undefined {
+export function pseudoReason(mount: Mount): Skip | undefined {
   if (!isPseudo(mount)) return undefined;
   return { reason: `no files of its own (${mount.type})`, isMissed: false };
+}
+
+/** A mount that does not answer within this time is taken for one that never will. */
+const probeSeconds = 10;
+
+/**
+ * Find the mounts that cannot be entered: of a FUSE filesystem its user may keep even root out, and
+ * what is behind it may hang.
+ *
+ * @returns the reasons, by the ids of the mounts
+ */
+export async function findUnreadable(mounts: readonly Mount[]): Promise<Map<number, Skip>> {
+  // Paths that are not UTF-8 cannot be looked at.
+  const known = mounts.filter(({ path }) => !path.includes("\ufffd"));
+  const found = await Promise.all(known.map(async ({ id, path }) => {
+    const reason = await withinSeconds(whyUnreadable(path), probeSeconds, "it does not answer");
+    return [id, reason] as const;
+  }));
+  return new Map(
+    found.flatMap(([id, reason]) =>
+      reason === undefined ? [] : [[id, { reason, isMissed: false, isProblem: true }]]
+    ),
+  );
+}
+
+async function whyUnreadable(path: string): Promise<string | undefined> {
+  try {
+    const { isDirectory } = await Deno.lstat(path);
+    if (!isDirectory) return undefined;
+    for await (const _ of Deno.readDir(path)) break;
+    return undefined;
+  } catch (error) {
+    // What Deno does not let us look at, other programs can.
+    return error instanceof Deno.errors.NotCapable ? undefined : `unreadable: ${reasonOf(error)}`;
+  }
+}
+
+async function withinSeconds<T>(work: Promise<T>, seconds: number, otherwise: T): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), seconds * 1000);
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const pseudoTypes: ReadonlySet<string> = new Set([

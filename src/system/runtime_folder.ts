@@ -105,6 +105,13 @@ export class PipeFolder implements AsyncDisposable {
   }
 }
 
+/** An empty folder, on which a process mounts what only it needs, in a mount namespace of its own. */
+export function mountPlace(): string {
+  const folder = `${runtimeFolder()}/mounts`;
+  makePrivateFolder(folder);
+  return folder;
+}
+
 /** `/run/plasma` for root, else the user's runtime folder, else a private one in /tmp. */
 function runtimeFolder(): string {
   const uid = Deno.uid();

@@ -4,7 +4,7 @@ import { Gate } from "../support/gate.ts";
 import { btrfsTest, type Site, snapshotsOf } from "../support/site.ts";
 import { sh } from "../support/sh.ts";
 
-/** Kill a run when its snapshots exist, and return the name that they have. */
+/** Kill a run when its snapshot exists, and return the name that it has. */
 async function leaveSnapshots(site: Site): Promise<string> {
   const gate = new Gate(site);
   const run = site.start(["btrfs/data"], { executeAfterSnapshot: [gate.line] });
@@ -13,7 +13,7 @@ async function leaveSnapshots(site: Site): Promise<string> {
   await run.child.status;
   gate.open();
   await run.output;
-  const [name, ...more] = snapshotsOf(site.at("btrfs/data"));
+  const [name, ...more] = snapshotsOf(site);
   assertEquals(more, []);
   return name!;
 }
@@ -27,36 +27,38 @@ btrfsTest(
     await site.subvolume("btrfs/data");
     site.write("btrfs/data/file");
     const dead = await leaveSnapshots(site);
-    const [, time, machine, target, random] = /^(\w+)-(\w+)-(\w+)-(\w+)$/.exec(dead)!;
+    const [, time, machine, target, random, id] = /^(\w+)-(\w+)-(\w+)-(\w+)-(\d+)$/.exec(dead)!;
     const data = site.at("btrfs/data");
-    const own = `${data}/.plasma`;
-    const elsewhere = site.makeFolder("btrfs/data/folder/.plasma");
+    const own = site.at("btrfs/.plasma");
+    const elsewhere = site.makeFolder("btrfs/data/.plasma");
     const foreign = [
       `${own}/mine`,
-      `${own}/${time}-${machine}-${target}-${random}.old`,
+      `${own}/${dead}.old`,
       `${own}/x${dead}`,
-      `${own}/${time}-${machine}-${target}`,
-      `${own}/${time}-${machine}-${target}-${random}\n`,
-      `${own}/${time}-${"0".repeat(8)}-${target}-${random}`, // of another machine
-      `${own}/${time}-${machine}-${target}-${random!.toUpperCase()}x`,
-      `${elsewhere}/${dead}`, // not in the root of a subvolume
+      `${own}/${time}-${machine}-${target}-${random}`,
+      `${own}/${dead}\n`,
+      `${own}/${time}-${"0".repeat(8)}-${target}-${random}-${id}`, // of another machine
+      `${own}/${time}-${machine}-${target}-${random!.toUpperCase()}x-${id}`,
+      `${elsewhere}/${dead}`, // not at the top level
       `${data}/${dead}`,
     ];
     for (const path of foreign) await snapshot(data, path, "-r");
-    const writable = `${own}/20200101T000000Z-${machine}-${target}-00000000`;
+    const old = `20200101T000000Z-${machine}-${target}`;
+    const writable = `${own}/${old}-00000000-256`;
     await snapshot(data, writable);
-    const folder = `${own}/20200101T000000Z-${machine}-${target}-00000001`;
+    const folder = `${own}/${old}-00000001-256`;
     Deno.mkdirSync(folder);
-    const file = `${own}/20200101T000000Z-${machine}-${target}-00000002`;
+    const file = `${own}/${old}-00000002-256`;
     Deno.writeTextFileSync(file, "");
+    // Of a run that was killed before it had made it read-only.
+    await snapshot(data, `${own}/${old}-00000003-256.sent.new`);
 
     const { code, stderr } = await site.backUp(["btrfs/data"]);
     assertEquals(code, 0, stderr);
     for (const path of [...foreign, writable, folder, file]) Deno.lstatSync(path);
     assertEquals(namesIn(own).includes(dead), false);
-    assertEquals(snapshotsOf(site.at("btrfs")), []);
-    assertEquals((await site.members()).filter((name) => /^btrfs\/data\/\.plasma/.test(name)), []);
-    assertEquals((await site.members()).includes("btrfs/data/folder/.plasma"), true);
+    assertEquals(namesIn(own).filter((name) => name.endsWith(".new")), []);
+    assertEquals((await site.members()).includes(`btrfs/data/.plasma/${dead}/file`), true);
   },
 );
 
@@ -68,34 +70,35 @@ btrfsTest("snapshots of a dead run to another storage are deleted too", async (s
   assertEquals(await site.snapshots(), []);
 });
 
-btrfsTest(
-  "a link in the place of a snapshot does not lead to a foreign subvolume",
-  async (site) => {
-    await site.subvolume("btrfs/data");
-    await site.subvolume("btrfs/foreign");
-    site.write("btrfs/foreign/file");
-    await site.makeReadOnly("btrfs/foreign");
-    const { code, stderr } = await site.backUp(["btrfs/data"], {
-      executeAfterSnapshot: [
-        `cd ${site.at("btrfs/data/.plasma")} && for name in *; do mv "$name" "$name.old"; ` +
-        `ln -s ${site.at("btrfs/foreign")} "$name"; done`,
-      ],
-    });
-    assertEquals([code, site.read("btrfs/foreign/file")], [3, "content of btrfs/foreign/file"]);
-    assertMatch(stderr, /delete it by hand/);
+/** What may be at the place of the folder for the snapshots. */
+const places = {
+  "a link": (site: Site, path: string) => Deno.symlink(site.makeFolder("outside"), path),
+  "a file": (_site: Site, path: string) => Deno.writeTextFile(path, ""),
+  "a folder that others may write": async (_site: Site, path: string) => {
+    await Deno.mkdir(path);
+    await Deno.chmod(path, 0o777);
   },
-);
+  "a folder of somebody else": async (_site: Site, path: string) => {
+    await Deno.mkdir(path, { mode: 0o700 });
+    await Deno.chown(path, 1000, 1000);
+  },
+  "a subvolume": async (site: Site, path: string) => {
+    await site.subvolume("btrfs/.plasma");
+    await Deno.chmod(path, 0o700);
+  },
+};
 
-btrfsTest("a folder .plasma that is a link is refused", async (site) => {
-  await site.subvolume("btrfs/data");
-  site.write("outside/file");
-  Deno.symlinkSync(site.at("outside"), site.at("btrfs/data/.plasma"));
-  const { code, lastLine } = await site.backUp(["btrfs/data"]);
-  assertEquals(code, 1);
-  assertMatch(lastLine, /btrfs\/data\/\.plasma/);
-  assertEquals(await site.snapshots(), []);
-  assertEquals(namesIn(site.at("outside")), ["file"]);
-});
+for (const [what, make] of Object.entries(places)) {
+  btrfsTest(`row 52: ${what} where the snapshots are to be is refused`, async (site) => {
+    await site.subvolume("btrfs/data");
+    await make(site, site.at("btrfs/.plasma"));
+    const { code, lastLine } = await site.backUp(["btrfs/data"]);
+    assertEquals(code, 1);
+    assertMatch(lastLine, /\/\.plasma at the top level .* is not a folder that belongs to root/);
+    assertEquals((await site.snapshots()).filter((line) => !line.endsWith("path .plasma")), []);
+    assertEquals(namesIn(site.at("outside")), []);
+  });
+}
 
 /** What is there, just before btrfs makes the snapshot: row 16 of the table of faults. */
 const obstacles = {
@@ -111,15 +114,15 @@ for (const [what, make] of Object.entries(obstacles)) {
     site.write("btrfs/data/file");
     site.fake(
       "btrfs",
-      `case "$*" in *subvolume\\ snapshot*data/.plasma/*)
+      `case "$*" in *subvolume\\ snapshot*)
 for target; do :; done; ${make}; stat -c "%i %F" "$target" >${site.at("obstacle")} ;; esac
 exec "$real" "$@"`,
     );
     const { code, lastLine } = await site.backUp(["btrfs/data"]);
     assertEquals([code, archivesIn(site.storage)], [1, []], lastLine);
     assertMatch(lastLine, /snapshot/);
-    const [name] = snapshotsOf(site.at("btrfs/data"));
-    const left = await sh("stat", "-c", "%i %F", site.at(`btrfs/data/.plasma/${name}`));
+    const [name] = snapshotsOf(site);
+    const left = await sh("stat", "-c", "%i %F", site.at(`btrfs/.plasma/${name}`));
     assertEquals(left, site.read("obstacle"));
   });
 }

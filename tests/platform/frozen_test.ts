@@ -3,7 +3,7 @@ import { archivesIn, namesIn } from "../support/folders.ts";
 import { Gate } from "../support/gate.ts";
 import { untilMidUpload } from "../support/runs.ts";
 import { sh } from "../support/sh.ts";
-import { btrfsTest, snapshotsOf } from "../support/site.ts";
+import { btrfsTest, snapshotsOfSubvolume } from "../support/site.ts";
 import { Sshd } from "../support/sshd.ts";
 import { assertAllVerify } from "../support/storage.ts";
 
@@ -95,7 +95,7 @@ btrfsTest(
 );
 
 btrfsTest(
-  "snapshots are read-only, in private folders, and named with the id of the run",
+  "snapshots are read-only, in a private folder, and named with the id of the run",
   async (site) => {
     await site.subvolume("btrfs/data");
     await site.subvolume("btrfs/data/nested");
@@ -105,14 +105,14 @@ btrfsTest(
     await gate.reached();
     const roots = ["btrfs/data", "btrfs/data/nested"];
     const show = (path: string) => sh("btrfs", "subvolume", "show", path);
-    const names = new Set(roots.flatMap((root) => snapshotsOf(site.at(root))));
-    assertEquals(names.size, 1);
-    const [name] = names;
-    assertMatch(name!, /^\d{8}T\d{6}Z-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$/);
-    assertEquals(namesIn("/run/plasma").includes(name!), true);
+    const folder = site.at("btrfs/.plasma");
+    assertEquals(await sh("stat", "-c", "%a %u %g", folder), "700 0 0\n");
     for (const root of roots) {
-      const folder = `${site.at(root)}/.plasma`;
-      assertEquals(await sh("stat", "-c", "%a %u %g", folder), "700 0 0\n");
+      assertEquals(namesIn(site.at(root)).includes(".plasma"), false);
+      const [name, ...more] = await snapshotsOfSubvolume(site, root);
+      assertMatch(name!, /^\d{8}T\d{6}Z-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-\d+$/);
+      assertEquals(more, []);
+      assertEquals(namesIn("/run/plasma").includes(name!.replace(/-\d+$/, "")), true);
       const path = `${folder}/${name}`;
       assertEquals(await sh("btrfs", "property", "get", "-ts", path, "ro"), "ro=true\n");
       const uuid = async (of: string) => /^\tUUID:\s*(\S+)/m.exec(await show(of))![1]!;
@@ -121,8 +121,9 @@ btrfsTest(
         new RegExp(`^\\tParent UUID:\\s*${await uuid(site.at(root))}`, "m"),
       );
     }
+    const [nested] = await snapshotsOfSubvolume(site, "btrfs/data/nested");
     assertEquals(
-      site.read(`btrfs/data/nested/.plasma/${name}/file`),
+      site.read(`btrfs/.plasma/${nested}/file`),
       site.read("btrfs/data/nested/file"),
     );
     gate.open();

@@ -1,10 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { namesIn } from "../support/folders.ts";
 import { Gate } from "../support/gate.ts";
 import { plasmaProgram } from "../support/plasma.ts";
 import { processes } from "../support/processes.ts";
 import { sh, tryRun, until } from "../support/sh.ts";
-import type { Site } from "../support/site.ts";
+import { type Site, snapshotsOf } from "../support/site.ts";
 import type { Sshd } from "../support/sshd.ts";
 import { keptOf, Nights, noise, sendOverSshTest, sendTest, uuidOf } from "./send_night.ts";
 
@@ -109,7 +108,7 @@ sendOverSshTest(
       }
       const { stderr } = await nights.runWell();
       assertEquals(/sending all/.test(stderr), round === "all of it", stderr);
-      assertEquals(keptOf(site).length, 1);
+      assertEquals((await keptOf(site)).length, 1);
       assertEquals((await site.snapshots()).filter((line) => !line.includes("incoming")).length, 2);
     }
   },
@@ -132,7 +131,7 @@ sendOverSshTest("the agent is killed at any moment", async (site, nights) => {
   const { stderr } = await nights.runWell();
   assert(!/sending all/.test(stderr), stderr);
   assert(nights.bytes < 200_000, `${nights.bytes}`);
-  assertEquals(keptOf(site).length, 1);
+  assertEquals((await keptOf(site)).length, 1);
   assertEquals((await site.snapshots()).length, 1, `${await site.snapshots()}`);
 });
 
@@ -151,13 +150,13 @@ sendTest(
     for (const pid of await pidsOf(site, /btrfs/)) kill(pid);
     await untilDead(site);
     Deno.removeSync(site.at("bin"), { recursive: true });
-    assertEquals(keptOf(site).length, 2);
+    assertEquals((await keptOf(site)).length, 2);
     const stored = await uuidOf(nights.stored());
     await nights.runWell();
     assert(nights.bytes < 10_000, `${nights.bytes}`);
     assertEquals(nights.archives.length, 3);
     assert((await sh("btrfs", "subvolume", "show", nights.stored())).includes(stored[0]!));
-    assertEquals(keptOf(site).length, 1);
+    assertEquals((await keptOf(site)).length, 1);
   },
 );
 
@@ -184,7 +183,7 @@ sendOverSshTest("killed while the storage commits", async (site, nights, sshd) =
   await nights.runWell();
   assert(nights.bytes < 10_000, `${nights.bytes}`);
   assert((await sh("btrfs", "subvolume", "show", nights.stored())).includes(uuid!));
-  assertEquals([nights.archives.length, keptOf(site).length], [3, 1]);
+  assertEquals([nights.archives.length, (await keptOf(site)).length], [3, 1]);
 });
 
 sendTest("what others have put into .plasma is left alone", async (site, nights) => {
@@ -194,12 +193,12 @@ sendTest("what others have put into .plasma is left alone", async (site, nights)
   const foreign = [
     `${incoming}/mine`,
     `${incoming}/mine.btrfs`,
-    `${site.at("btrfs/data/.plasma")}/mine`,
+    site.at("btrfs/.plasma/mine"),
   ];
   for (const path of foreign) await sh("btrfs", "-q", "subvolume", "create", path);
-  const others = [`${owner}.sent`, owner, "mine.sent"];
+  const others = [`${owner}-256.sent`, `${owner}-256`, "mine.sent"];
   for (const name of others) {
-    const path = site.at(`btrfs/data/.plasma/${name}`);
+    const path = site.at(`btrfs/.plasma/${name}`);
     await sh("btrfs", "-q", "subvolume", "snapshot", "-r", site.at("btrfs/data"), path);
   }
   // An upload of another machine that is under way: young.
@@ -211,7 +210,7 @@ sendTest("what others have put into .plasma is left alone", async (site, nights)
     for (const path of foreign) assert(Deno.statSync(path).isDirectory);
     assert(Deno.statSync(`${incoming}/${owner}.btrfs`).isDirectory);
     assertEquals(
-      namesIn(site.at("btrfs/data/.plasma")).filter((name) => others.includes(name)),
+      snapshotsOf(site).filter((name) => others.includes(name)),
       others.toSorted(),
     );
   }

@@ -39,9 +39,6 @@ async function day(site: Site, number: number): Promise<void> {
       await sh("setfattr", "-x", "user.day", at("large"));
       break;
     case 7:
-      for (const name of keptOf(site, `btrfs/data/nested${number - 3}`)) {
-        await sh("btrfs", "-q", "subvolume", "delete", at(`nested${number - 3}/.plasma/${name}`));
-      }
       await sh("btrfs", "-q", "subvolume", "delete", at(`nested${number - 3}`));
       // A folder, a file and another file change places.
       Deno.renameSync(at(`fifo${number - 1}`), at("x"));
@@ -68,9 +65,9 @@ sendOverSshTest(
     assertMatch(first.stderr, /data: sending all of it: no common snapshot/);
     assert(nights.bytes > 1_000_000);
     for (let number = 1; number <= 30; number++) {
-      const before = keptOf(site);
+      const before = await keptOf(site);
       assertEquals(before.length, 1);
-      const [parent] = await uuidOf(site.at(`btrfs/data/.plasma/${before[0]}`));
+      const [parent] = await uuidOf(before[0]!);
       await day(site, number);
       const { stderr } = await nights.runWell();
       assert(!/btrfs\/data: sending all of it/.test(stderr), `night ${number}: ${stderr}`);
@@ -98,7 +95,7 @@ sendTest("a night without changes sends next to nothing", async (site, nights) =
   await nights.runWell();
   await nights.runWell();
   assert(nights.bytes < 2000, `${nights.bytes}`);
-  assertEquals(keptOf(site).length, 1);
+  assertEquals((await keptOf(site)).length, 1);
 });
 
 sendTest("a subvolume that is read-only is stored once, and copied", async (site, nights) => {
@@ -111,7 +108,7 @@ sendTest("a subvolume that is read-only is stored once, and copied", async (site
     const { stderr } = await nights.runWell();
     assert(nights.bytes < 10_000, stderr);
   }
-  assertEquals(keptOf(site, "btrfs/data/frozen"), []);
+  assertEquals((await keptOf(site, "btrfs/data/frozen")).length, 1);
 });
 
 sendTest("data moved between subvolumes are cloned, not sent", async (site, nights) => {

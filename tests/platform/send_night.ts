@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, fromRoot, namesIn } from "../support/folders.ts";
 import type { PlasmaOptions, PlasmaOutput } from "../support/plasma.ts";
 import { sh } from "../support/sh.ts";
-import { btrfsTest, type Site } from "../support/site.ts";
+import { btrfsTest, type Site, snapshotsOf, snapshotsOfSubvolume } from "../support/site.ts";
 import type { Need } from "../support/skip.ts";
 import { Sshd } from "../support/sshd.ts";
 
@@ -73,20 +73,20 @@ export class Nights {
   /** Every subvolume of the newest archive is as the snapshot that it was sent from. */
   async assertNewestIsAsSent(): Promise<void> {
     for (const { path, name, identity } of this.records()) {
-      const source = await findByUuid(path, identity);
+      const source = await findByUuid(this.site, identity);
       assertEquals(await walk(`${this.newest}/${name}`), await walk(source), path);
       assertMatch(await sh("btrfs", "property", "get", `${this.newest}/${name}`, "ro"), /ro=true/);
     }
   }
 }
 
-/** A subvolume, or a snapshot that is kept in its root, by its uuid. */
-async function findByUuid(root: string, uuid: string): Promise<string> {
-  const kept = namesIn(`${root}/.plasma`).map((name) => `${root}/.plasma/${name}`);
-  for (const path of [root, ...kept]) {
+/** A kept snapshot, by its uuid. */
+async function findByUuid(site: Site, uuid: string): Promise<string> {
+  for (const name of snapshotsOf(site)) {
+    const path = site.at(`btrfs/.plasma/${name}`);
     if ((await uuidOf(path)).includes(uuid)) return path;
   }
-  throw new Error(`no subvolume with the uuid ${uuid} at ${root}`);
+  throw new Error(`no snapshot with the uuid ${uuid}`);
 }
 
 /** The uuid and the received uuid of a subvolume. */
@@ -114,9 +114,11 @@ export async function walk(path: string): Promise<string[]> {
     .filter((line) => !places.some((place) => line.startsWith(`b'${place}' `)));
 }
 
-/** The names of the kept snapshots of a subvolume. */
-export const keptOf = (site: Site, name = "btrfs/data") =>
-  namesIn(`${site.at(name)}/.plasma`).filter((name) => name.endsWith(".sent"));
+/** The paths of the kept snapshots of a subvolume. */
+export async function keptOf(site: Site, name = "btrfs/data"): Promise<string[]> {
+  return (await snapshotsOfSubvolume(site, name)).filter((name) => name.endsWith(".sent"))
+    .map((name) => site.at(`btrfs/.plasma/${name}`));
+}
 
 /** Register a test with two btrfs. */
 export function sendTest(

@@ -153,7 +153,7 @@ sendTest("a storage that is not on btrfs is refused with the alternative", async
   assertEquals([
     archivesIn(site.storage),
     namesIn(`${site.storage}/.plasma/incoming`),
-    keptOf(site),
+    await keptOf(site),
   ], [[], [], []]);
   const check = await plasma(["check", "--config", site.config(["btrfs/data"], more)]);
   assertEquals(check.code, 1, check.stdout);
@@ -176,7 +176,10 @@ sendTest("a key with --root cannot receive unless it is allowed to", async (site
     const { code, stderr } = await nights.run({}, { ssh: sshd.settings });
     assertEquals(code, status, stderr);
     if (status === 1) assertMatch(stderr, /receive/);
-    assertEquals([nights.archives.length, keptOf(site).length], status === 1 ? [0, 0] : [1, 1]);
+    assertEquals(
+      [nights.archives.length, (await keptOf(site)).length],
+      status === 1 ? [0, 0] : [1, 1],
+    );
   }
 });
 
@@ -195,7 +198,7 @@ sendTest("what is mounted in the folders is left out, and said, or fails", async
   const failed = await nights.run({}, { options: { liveMounts: "fail" } });
   assertEquals(failed.code, 1);
   assertMatch(failed.stderr, /memory/);
-  assertEquals([nights.archives.length, keptOf(site).length], [archives, 1]);
+  assertEquals([nights.archives.length, (await keptOf(site)).length], [archives, 1]);
 });
 
 sendTest(

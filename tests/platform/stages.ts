@@ -18,7 +18,7 @@ export async function makeSource(site: Site): Promise<void> {
 }
 
 /** The arguments of btrfs(8) that snapshot one of the subvolumes and not the others. */
-const snapshotOfNested = "*snapshot*data/nested/.plasma/*";
+const snapshotOfNested = "*subvolume\\ snapshot*data/nested\\ *";
 
 /** The points at which runs are stopped, by a fake program on PATH that waits. */
 const gates: Readonly<Record<string, (site: Site) => Gate>> = {
@@ -32,8 +32,8 @@ const gates: Readonly<Record<string, (site: Site) => Gate>> = {
   "tar has ended": (site) => Gate.at(site, "after", "tar", "*--create*"),
   "the snapshots are about to be deleted": (site) =>
     Gate.at(site, "before", "btrfs", "*subvolume\\ delete*"),
-  "one snapshot has been deleted": (site) =>
-    Gate.at(site, "after", "btrfs", "*delete*data/nested/.plasma/*"),
+  "the snapshots have just been deleted": (site) =>
+    Gate.at(site, "after", "btrfs", "*subvolume\\ delete*"),
 };
 
 /** The hooks at which runs are stopped. */

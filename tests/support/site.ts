@@ -206,7 +206,7 @@ export class Site implements AsyncDisposable {
     return name + this.path;
   }
 
-  /** The subvolumes below a folder named `.plasma` in all btrfs of the site. */
+  /** The subvolumes below `.plasma` at the top levels of all btrfs of the site, and elsewhere. */
   async snapshots(): Promise<string[]> {
     const lists = await Promise.all(this.#tops.map((top) => sh("btrfs", "subvolume", "list", top)));
     return lists.join("").split("\n").filter((line) => /[ /]\.plasma\//.test(line));
@@ -277,5 +277,13 @@ function mountPoints(): string[] {
     .flatMap((line) => line === "" ? [] : [octal(line.split(" ")[4]!)]);
 }
 
-/** The names in the snapshot folder of a subvolume. */
-export const snapshotsOf = (root: string) => namesIn(`${root}/.plasma`);
+/** The names of the snapshots in a btrfs of the site; its top level is mounted there. */
+export const snapshotsOf = (site: Site, of = "btrfs") => namesIn(`${site.at(of)}/.plasma`);
+
+/** The names of the snapshots of one subvolume. */
+export async function snapshotsOfSubvolume(site: Site, name: string): Promise<string[]> {
+  const id = (await sh("btrfs", "inspect-internal", "rootid", site.at(name))).trim();
+  return snapshotsOf(site, name.split("/")[0]).filter((name) =>
+    new RegExp(`-${id}(\\.sent)?$`).test(name)
+  );
+}

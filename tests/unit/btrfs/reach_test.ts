@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
 import type { Located } from "../../../src/system/locate.ts";
 import { type Reach, reachOf, visiblePaths } from "../../../src/btrfs/reach.ts";
-import type { Subvolume } from "../../../src/btrfs/subvolumes.ts";
+import type { Subvolume } from "../../../src/btrfs/filesystem.ts";
 import type { Mount } from "../../../src/system/mounts.ts";
 import { joinPath, parentOf, relativePath } from "../../../src/system/paths.ts";
 
-/** A mount as `PATH TYPE DEVICE ROOT [ro]`, for example `/home btrfs 0:30 /@home`. */
+/** A mount as `PATH TYPE DEVICE ROOT`, for example `/home btrfs 0:30 /@home`. */
 function mountOf(line: string, index: number): Mount {
-  const [path, type, device, root, readOnly] = line.split(" ");
+  const [path, type, device, root] = line.split(" ");
   return {
     id: index + 2,
     parent: index + 1,
@@ -16,14 +16,22 @@ function mountOf(line: string, index: number): Mount {
     device: device!,
     root: root!,
     source: "/dev/x",
-    readOnly: readOnly === "ro",
+    isFilesystemReadOnly: false,
   };
 }
 
 /** Subvolumes by their paths; the ids are 5 for the top and 256, 257 ... */
 function subvolumes(...paths: string[]): Subvolume[] {
-  const below = paths.map((path, index) => ({ id: 256 + index, path, readOnly: false }));
-  return [{ id: 5, path: "", readOnly: false }, ...below];
+  return ["", ...paths].map((path, index) => ({
+    id: path === "" ? 5 : 255 + index,
+    path,
+    generation: 7,
+    madeIn: 7,
+    uuid: undefined,
+    parentUuid: undefined,
+    receivedUuid: undefined,
+    readOnly: false,
+  }));
 }
 
 const filesystem = (device: string, ...paths: string[]) => ({
@@ -113,18 +121,12 @@ const cases: readonly Case[] = [
   },
   {
     what: "what lies in the folder of snapshots is left out, what only looks so is not",
-    subvolumes: [
-      "srv",
-      "srv/.plasma/id",
-      "srv/.plasma/id/deep",
-      "srv/x/.plasma/id",
-      "srv/.plasmas",
-    ],
-    folder: "/srv",
+    subvolumes: [".plasma/id", ".plasma/id/deep", "srv/.plasma/id", ".plasmas"],
+    folder: "/",
     parts: [
-      "/srv = srv:",
-      "/srv/.plasmas = srv/.plasmas:",
-      "/srv/x/.plasma/id = srv/x/.plasma/id:",
+      "/ = top:",
+      "/.plasmas = .plasmas:",
+      "/srv/.plasma/id = srv/.plasma/id:",
     ],
   },
   {
@@ -188,20 +190,19 @@ Deno.test("visiblePaths() finds every mount that shows the root of a subvolume",
   const mounts = [
     "/ ext4 8:1 /",
     "/top btrfs 0:30 /",
-    "/readonly btrfs 0:30 /a ro",
+    "/again btrfs 0:30 /a",
     "/nested btrfs 0:30 /a/b",
     "/inside btrfs 0:30 /a/folder",
     "/foreign btrfs 0:31 /a",
   ].map(mountOf);
   const [, a, b] = subvolumes("a", "a/b");
-  assertEquals(visiblePaths("0:30", a!, mounts, false), ["/top/a", "/readonly"]);
-  assertEquals(visiblePaths("0:30", a!, mounts, true), ["/top/a"]);
-  assertEquals(visiblePaths("0:30", b!, mounts, true), ["/top/a/b", "/nested"]);
+  assertEquals(visiblePaths("0:30", a!, mounts), ["/top/a", "/again"]);
+  assertEquals(visiblePaths("0:30", b!, mounts), ["/top/a/b", "/again/b", "/nested"]);
 });
 
 Deno.test("visiblePaths() leaves out what another mount hides", () => {
   const mounts = ["/ btrfs 0:30 /", "/a ext4 8:1 /"].map(mountOf);
-  assertEquals(visiblePaths("0:30", subvolumes("a/b")[1]!, mounts, true), []);
+  assertEquals(visiblePaths("0:30", subvolumes("a/b")[1]!, mounts), []);
 });
 
 Deno.test("paths are joined and taken apart, the root too", () => {
