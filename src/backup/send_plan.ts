@@ -22,7 +22,7 @@ export interface Held {
 }
 
 /** `btrfs send` gets slower with each clone source; those that are nearest share most. */
-const mostClones = 16;
+const mostClones = 8;
 
 /**
  * Plan how subvolumes are sent, one after the other: those that are related follow each other in the
@@ -36,17 +36,22 @@ export function planSends(
   { stored, sent, refused }: Held,
 ): PlannedSend[] {
   const isHeld = ({ identity }: SentSnapshot) => stored.has(identity) && !refused.has(identity);
+  const newestHeld = ({ snapshot, parents }: SentSubvolume) =>
+    [snapshot, ...parents].find(isHeld) ?? [];
   const all = [...sent, ...subvolumes];
   const families = groupByFamily(all);
   const waiting = new Set(subvolumes);
-  const common = all.flatMap(({ parents }) => parents.find(isHeld) ?? []);
+  // Files may be cloned between subvolumes that are not related, too; of many that costs too much.
+  const common = all.length > mostClones ? [] : all.flatMap(newestHeld);
   const plan: PlannedSend[] = [];
   for (const family of families) {
-    const kept = family.flatMap(({ parents }) => parents.find(isHeld) ?? []);
-    const before: SentSubvolume[] = family.filter((one) => !waiting.has(one));
-    for (const subvolume of family) {
+    const kept = family.flatMap(newestHeld);
+    for (const [index, subvolume] of family.entries()) {
       if (!waiting.has(subvolume)) continue;
-      const near = nearestFirst(before, subvolume).map(({ snapshot }) => snapshot)
+      waiting.delete(subvolume);
+      const around = family.slice(Math.max(0, index - mostClones), index + mostClones)
+        .filter((one) => one !== subvolume && !waiting.has(one));
+      const near = nearestFirst(around, subvolume).map(({ snapshot }) => snapshot)
         .filter(({ identity }) => !refused.has(identity));
       const parent = subvolume.parents.find(isHeld) ?? near[0] ?? kept[0];
       const others = [...near, ...kept, ...common];
@@ -56,7 +61,6 @@ export function planSends(
           ? { subvolume, copy, parent: undefined, clones: [] }
           : { subvolume, copy, parent, clones: distinct(others, parent).slice(0, mostClones) },
       );
-      before.push(subvolume);
     }
   }
   return plan;
