@@ -54,7 +54,7 @@ export function planSends(
       const near = nearestFirst(around, subvolume).map(({ snapshot }) => snapshot)
         .filter(({ identity }) => !refused.has(identity));
       const parent = subvolume.parents.find(isHeld) ?? near[0] ?? kept[0];
-      const others = [...near, ...kept, ...common];
+      const others = [...near, ...kept.slice(0, mostClones), ...common];
       const copy = isHeld(subvolume.snapshot);
       plan.push(
         copy || parent === undefined
