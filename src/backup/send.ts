@@ -29,8 +29,12 @@ export async function sendSubvolumes(
   context: TransferContext,
 ): Promise<StoredBytes> {
   const { store, config, place } = run;
-  const compressedData = stored.compressedData && await canSendCompressedData();
-  run.outcome.problems.push(...await source.dropUnknown(new Set(stored.identities)));
+  const [canCompress, problems] = await Promise.all([
+    canSendCompressedData(),
+    source.dropUnknown(new Set(stored.identities)),
+  ]);
+  const compressedData = stored.compressedData && canCompress;
+  run.outcome.problems.push(...problems);
   let claim: Claim | undefined;
   let id: RunId = place.id;
   try {
