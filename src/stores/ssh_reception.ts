@@ -141,10 +141,13 @@ async function write({ pipe, child }: SshUpload, request: string, orders: Uint8A
   }
 }
 
+/** PIPE_BUF of Linux: so many bytes are written as a whole or not at all, see pipe(7). */
+const atomicWrite = 4096;
+
 /** 0 if the pipe is full. */
 function writeSome(file: number, bytes: Uint8Array): number {
   try {
-    return fs.writeSync(file, bytes, 0, bytes.length);
+    return fs.writeSync(file, bytes, 0, Math.min(bytes.length, atomicWrite));
   } catch (error) {
     if (errorCode(error) === "EAGAIN") return 0;
     throw error;
