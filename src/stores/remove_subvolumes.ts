@@ -19,15 +19,17 @@ export async function removeSubvolumeFolder(path: string): Promise<void> {
 }
 
 /**
- * The inode number 256 is that of the root of a subvolume. A stream can move a subvolume into another
- * one: then what is nested goes first, and for that all are made writable.
+ * The inode number 256 is that of the root of a subvolume; ours lie no deeper than two levels. A stream
+ * can move a subvolume elsewhere, also into another one: then what is nested goes first, and for that all
+ * are made writable.
  */
 const script = `
-find "$1" -maxdepth 1 -type d -inum 256 -prune -exec btrfs --quiet subvolume delete -- {} + || {
-  find "$1" -type d -inum 256 -exec btrfs property set -f -ts {} ro false \\;
-  find "$1" -depth -type d -inum 256 -exec btrfs --quiet subvolume delete -- {} \\;
-}
-exec rm -rf --one-file-system -- "$1"`;
+remove() { rm -rf --one-file-system -- "$1"; }
+find "$1" -maxdepth 2 -type d -inum 256 -prune -exec btrfs --quiet subvolume delete -- {} + &&
+  remove "$1" 2>/dev/null && exit
+find "$1" -type d -inum 256 -exec btrfs property set -f -ts {} ro false \\;
+find "$1" -depth -type d -inum 256 -exec btrfs --quiet subvolume delete -- {} \\;
+remove "$1"`;
 
 function isPresent(path: string): boolean {
   try {
