@@ -59,7 +59,8 @@ export function describeError(error: unknown): string {
     const remedy = error.remedy === undefined ? "" : `; ${error.remedy}`;
     return `${error.stage}: ${error.message}${remedy}`;
   }
-  return `internal error: ${error instanceof Error ? error.stack ?? error.message : String(error)}`;
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  return `internal error: ${text.split("\n").map((line) => line.trim()).join(" / ")}`;
 }
 
 /** The exit status that belongs to an error. */
@@ -74,12 +75,13 @@ export function errorCode(error: unknown): string | undefined {
   return /\b(E[A-Z]{2,})\b/.exec(error.message)?.[1] ?? codeOfDenoError(error);
 }
 
-/** Deno tells some errors apart by class and not by code. */
+/** Deno tells some errors apart by class and not by code, and has no name for a quota. */
 function codeOfDenoError(error: Error): string | undefined {
   if (error instanceof Deno.errors.NotFound) return "ENOENT";
   if (error instanceof Deno.errors.AlreadyExists) return "EEXIST";
   if (error instanceof Deno.errors.PermissionDenied) return "EACCES";
   if (error instanceof Deno.errors.NotADirectory) return "ENOTDIR";
+  if (error.message.endsWith("(os error 122)")) return "EDQUOT";
   return undefined;
 }
 

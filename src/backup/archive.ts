@@ -11,7 +11,7 @@ import {
   type Uploaded,
   uploadFrom,
 } from "./attempt.ts";
-import { type ByteSource, fileSource, produce } from "./byte_source.ts";
+import { type ByteSource, produce } from "./byte_source.ts";
 import { hookOptions, type Run } from "./context.ts";
 import { runAllHooks } from "./hooks.ts";
 import { commit, findCommitted } from "./commit.ts";
@@ -107,7 +107,7 @@ async function storeStaged(
   context: TransferContext,
   onStaged: () => Promise<void>,
 ): Promise<StoredBytes> {
-  using staging = StagingFile.create(tempfile);
+  using staging = await StagingFile.create(tempfile);
   const staged = await stage(source, staging, run, context);
   await onStaged();
   run.signal.throwIfAborted();
@@ -116,7 +116,7 @@ async function storeStaged(
     run,
     filteredKind(source.kind, run.filters),
     { ...context, expectedBytes: staged.bytes },
-    () => Promise.resolve(fileSource(staging.path)),
+    () => Promise.resolve(staging.source(staged)),
   );
   return { ...stored, warnings: staged.warnings };
 }
@@ -128,14 +128,7 @@ async function stage(
   context: TransferContext,
 ): Promise<Moved> {
   await using bytes = await produce(source, run.filters, run.place.folder);
-  const sink = {
-    sink: staging.path,
-    durable: false,
-    onOpen() {},
-    kill() {},
-    explain: () => Promise.resolve(undefined),
-  };
-  return await move(bytes, sink, { ...context, limit: undefined });
+  return await move(bytes, staging.sink, { ...context, limit: undefined });
 }
 
 /** Upload and commit, again if the way to the storage fails and the config says so. */

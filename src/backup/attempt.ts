@@ -5,6 +5,7 @@ import { Progress } from "../system/progress.ts";
 import type { Transfer } from "../system/pump.ts";
 import { transfer, TransferError } from "../system/pump_worker.ts";
 import type { RunId } from "../system/run_id.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import type { ByteSource } from "./byte_source.ts";
 
 /** What a transfer needs beside its ends. */
@@ -27,6 +28,8 @@ export type StoredBytes = Committed & Moved;
 /** Where bytes are to go; of an Upload what a transfer needs. */
 export interface Sink {
   readonly sink: string;
+  /** No other file than this one may be written at the path. */
+  readonly sinkFile?: FileIdentity;
   readonly durable: boolean;
   onOpen(): void;
   /** Why it stopped taking bytes, if it did. */
@@ -59,7 +62,15 @@ export async function move(
   const stall = new StallWatch(kill);
   try {
     const moved = await transfer(
-      { source: source.path, sink: sink.sink, durable: sink.durable, limit, hashed },
+      {
+        source: source.path,
+        sourceFile: source.file,
+        sink: sink.sink,
+        sinkFile: sink.sinkFile,
+        durable: sink.durable,
+        limit,
+        hashed,
+      },
       {
         onOpen() {
           source.onOpen();
@@ -75,7 +86,7 @@ export async function move(
     );
     signal.throwIfAborted();
     stall.throwIfStalled();
-    return { ...moved, warnings: await source.finish() };
+    return { ...moved, warnings: await source.finish(moved) };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof TransferError)) throw error;

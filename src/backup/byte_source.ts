@@ -1,20 +1,25 @@
 import type { StreamSource } from "../strategies/mod.ts";
 import type { Filter } from "../filters/mod.ts";
 import { Producer } from "../system/pipeline.ts";
+import type { Transfer } from "../system/pump.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 
 /** Where the bytes of one attempt come from. */
 export interface ByteSource extends AsyncDisposable {
   /** A file or a pipe. */
   readonly path: string;
+  /** No other file than this one may be read at the path. */
+  readonly file?: FileIdentity;
   /** The reader has opened the path. */
   onOpen(): void;
   /**
    * All bytes have been read: were these all?
    *
+   * @param moved what was read
    * @returns warnings
    * @throws {PlasmaError} if the archive is not complete
    */
-  finish(): Promise<readonly string[]>;
+  finish(moved: Transfer): Promise<readonly string[]>;
   /** Stop producing at once. */
   kill(): void;
 }

@@ -1,12 +1,13 @@
-import { PlasmaError, SignalError } from "../errors.ts";
-import { describeExit, type Environment, start } from "../system/process.ts";
+import { describeError, PlasmaError, SignalError } from "../errors.ts";
+import { type Child, describeExit, type Environment, start } from "../system/process.ts";
 import type { Log } from "../system/log.ts";
+import { placeOf, programOf, variableText } from "./hook_text.ts";
 
 /** How hooks are run. */
 export interface HookOptions {
   /** Each command is killed, with all that it has started, after this many seconds. */
   readonly timeoutSeconds: number;
-  /** PLASMA_... variables. */
+  /** PLASMA_... variables; the hooks get them as one clean line each. */
   readonly environment: Environment;
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -24,16 +25,17 @@ const killAfterSeconds = 10;
  * What they print goes to standard error. The environment is that of all children (PATH, HOME ...)
  * and the PLASMA_... variables.
  *
- * @param name the config's key, for messages
- * @throws {PlasmaError} that names the command which failed
+ * @param name the config's key
+ * @throws {PlasmaError} that names the place of the command which failed, and its program: a command
+ * may hold passwords, so all of it is only shown with --verbose
  */
 export async function runHooks(
   name: string,
   commands: readonly string[],
   options: HookOptions,
 ): Promise<void> {
-  for (const command of commands) {
-    const problem = await runHook(name, command, options);
+  for (const [index, command] of commands.entries()) {
+    const problem = await runHook(placeOf(name, index), command, options);
     if (problem !== undefined) throw problem;
   }
 }
@@ -45,22 +47,57 @@ export async function runAllHooks(
   options: HookOptions,
 ): Promise<PlasmaError[]> {
   const problems = [];
-  for (const command of commands) {
-    const problem = await runHook(name, command, options);
+  for (const [index, command] of commands.entries()) {
+    const problem = await runHook(placeOf(name, index), command, options);
     if (problem !== undefined) problems.push(problem);
     if (options.signal.aborted) break;
   }
   return problems;
 }
 
+/** Never throws: a hook that cannot be started is a problem like others, and the next ones run. */
 async function runHook(
-  name: string,
+  place: string,
   command: string,
   { timeoutSeconds, environment, signal, log }: HookOptions,
 ): Promise<PlasmaError | undefined> {
-  if (signal.aborted) return asError(signal.reason, name);
-  log.info(`${name}: ${command}`);
-  const child = await start({
+  if (signal.aborted) return asError(signal.reason, place);
+  const program = programOf(command) ?? "a command";
+  log.info(`${place}: ${program}`);
+  log.detail(`${place}: ${command}`);
+  let child: Child;
+  try {
+    child = await startShell(command, timeoutSeconds, environment);
+  } catch (error) {
+    return new PlasmaError(place, `${program} cannot be started: ${describeError(error)}`, {
+      code: "hook",
+    });
+  }
+  const abort = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", abort);
+  const exit = await child.exited;
+  signal.removeEventListener("abort", abort);
+  if (signal.aborted) return asError(signal.reason, place);
+  if (exit.code === 0) return undefined;
+  const isLate = exit.code === timedOutStatus;
+  const how = isLate ? `took longer than ${timeoutSeconds} s` : describeExit(exit);
+  // What the shell says goes to our standard error; this is what kept it from being started.
+  const words = child.messages.tail;
+  return new PlasmaError(place, `${program} ${words === "" ? how : words}`, {
+    code: "hook",
+    remedy: isLate ? 'mend it, or raise "hookTimeout"' : "mend it",
+  });
+}
+
+async function startShell(
+  command: string,
+  timeoutSeconds: number,
+  variables: Environment,
+): Promise<Child> {
+  const environment = Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [name, variableText(value)]),
+  );
+  return await start({
     program: "timeout",
     args: [
       `--kill-after=${killAfterSeconds}`,
@@ -72,19 +109,6 @@ async function runHook(
     ],
     environment,
   }, { stdout: 2, stderr: 2 });
-  const abort = () => child.kill("SIGTERM");
-  signal.addEventListener("abort", abort);
-  const exit = await child.exited;
-  signal.removeEventListener("abort", abort);
-  if (signal.aborted) return asError(signal.reason, name);
-  if (exit.code === 0) return undefined;
-  const how = exit.code === timedOutStatus
-    ? `took longer than ${timeoutSeconds} s`
-    : describeExit(exit);
-  return new PlasmaError(name, `the command ${JSON.stringify(command)} ${how}`, {
-    code: "hook",
-    remedy: exit.code === timedOutStatus ? 'mend it, or raise "hookTimeout"' : "mend it",
-  });
 }
 
 function asError(reason: unknown, stage: string): PlasmaError {

@@ -5,6 +5,7 @@ import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
 import { openStrategy, type Strategy, type Survey } from "../strategies/mod.ts";
 import { formatBytes, formatSeconds } from "../system/progress.ts";
+import { machineIdentity } from "../system/identity.ts";
 import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
 import { requireTool } from "../system/tools.ts";
@@ -13,6 +14,7 @@ import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
 import { ownPaths, type Settings } from "./settings.ts";
+import { requireTempfileWay } from "./staging.ts";
 
 /** How a run ended. */
 export interface RunResult {
@@ -77,13 +79,17 @@ export async function runBackup(settings: Settings, context: RunContext): Promis
   try {
     await runLocked(settings, context, outcome);
   } catch (error) {
-    outcome.failure = causeOf(error, context);
+    outcome.failure = await causeOf(error, context);
   }
   return outcome.result();
 }
 
-/** Ctrl-C reaches our children too: that one of them failed says nothing then. */
-const causeOf = (error: unknown, { signal }: RunContext) => signal.aborted ? signal.reason : error;
+/** Why a run failed. Ctrl-C reaches our children too: that one of them failed says nothing then. */
+async function causeOf(error: unknown, { signal }: RunContext): Promise<unknown> {
+  // The end of a child may be noticed a moment before the signal that both got.
+  if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, 100));
+  return signal.aborted ? signal.reason : error;
+}
 
 /** What every run starts; missing ones are found before anything is run. */
 const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
@@ -91,9 +97,14 @@ const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
 async function runLocked(settings: Settings, context: RunContext, outcome: Outcome): Promise<void> {
   const { destination, config } = settings;
   const name = describeDestination(destination);
+  requireTempfileWay(config.tempfile);
   for (const tool of neededTools) await requireTool(tool);
   if (destination.kind === "ssh") await requireTool("ssh");
-  await using place = await RunPlace.enter(ownerOf(name));
+  const { machine, problem } = await machineIdentity();
+  if (problem !== undefined) {
+    context.log.warning(`machine-id and host name stand in for an identity of our own: ${problem}`);
+  }
+  await using place = await RunPlace.enter(ownerOf(machine, name));
   if (place === undefined) {
     throw new PlasmaError("lock", `another backup to ${name} is running`, {
       status: ExitStatus.Locked,
@@ -113,7 +124,7 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
   try {
     await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
   } catch (error) {
-    outcome.failure = causeOf(error, context);
+    outcome.failure = await causeOf(error, context);
   }
   await runFinalHooks(settings, context, outcome);
 }

@@ -2,6 +2,7 @@ import { type AgentConfig, agentConfigPlaces, agentSchema } from "../config/agen
 import { type Destination, destinationOf } from "../config/destination.ts";
 import { loadConfig } from "../config/load.ts";
 import { isNotFound, UsageError } from "../errors.ts";
+import { requireTrusted } from "../system/trusted.ts";
 
 /** What a run is to do. */
 export interface Settings {
@@ -16,8 +17,33 @@ export interface Settings {
  * @throws {ConfigError | UsageError} all faults of the config at once
  */
 export async function loadSettings(file: string | undefined): Promise<Settings> {
-  const config = await loadConfig(file ?? await findConfig(), agentSchema);
+  const path = file ?? await findConfig();
+  requireTrusted(fromHere(path), "config", "the config");
+  const config = await loadConfig(path, agentSchema);
+  requireTrustedFiles(config);
   return { config, destination: destinationOf(config) };
+}
+
+/**
+ * Make sure that nobody else can change the files that a config names: for whom archives are
+ * encrypted, and how the storage host is reached and known.
+ *
+ * @throws {UsageError} that names the part of a path which others could change, and its owner
+ */
+export function requireTrustedFiles({ encryption, ssh }: Partial<AgentConfig>): void {
+  const files = {
+    "encryption.recipientsFile": encryption?.recipientsFile,
+    "ssh.identityFile": ssh?.identityFile,
+    "ssh.knownHostsFile": ssh?.knownHostsFile,
+  };
+  for (const [key, file] of Object.entries(files)) {
+    if (file !== undefined) requireTrusted(fromHere(file), "config", key);
+  }
+}
+
+/** A relative path means the caller's folder; ".." is left to be resolved as the kernel does it. */
+function fromHere(path: string): string {
+  return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
 }
 
 async function findConfig(): Promise<string> {

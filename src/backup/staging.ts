@@ -1,50 +1,151 @@
 import fs from "node:fs";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { createPrivate, removeIfPresent } from "../system/durable.ts";
+import { lockOpenFile } from "../system/lock.ts";
+import { parentOf } from "../system/paths.ts";
+import type { Transfer } from "../system/pump.ts";
+import { type FileIdentity, identityOf, isSameAt, openSame } from "../system/same_file.ts";
+import { requireTrustedWay } from "../system/trusted.ts";
+import type { Sink } from "./attempt.ts";
+import type { ByteSource } from "./byte_source.ts";
+
+/** Who looks whether a tempfile is a leftover holds its lock for a moment. */
+const lockWaitSeconds = 1;
+
+/** So often another run may take our new file for a leftover before we have locked it. */
+const mostTries = 5;
+
+/**
+ * Make sure that nobody else can turn the way to a tempfile elsewhere, where we would make a file.
+ * Whose the folder at its end is does not matter: what is put there is noticed.
+ *
+ * @throws {UsageError} that names the part of the way which others could change, and its owner
+ */
+export function requireTempfileWay(tempfile: string | undefined): void {
+  if (tempfile !== undefined) requireTrustedWay(parentOf(tempfile), "config", "tempfile's folder");
+}
 
 /**
  * The file in which an archive is put down before it is uploaded: `tempfile` of the config. It is
- * new, mode 0600, and never reached through a symbolic link.
+ * new, mode 0600, never reached through a symbolic link, and locked as long as it is in use. What is
+ * uploaded from it is what was written into it, or the upload fails.
  */
 export class StagingFile implements Disposable {
-  private constructor(readonly path: string) {}
+  readonly #file: number;
+  readonly #identity: FileIdentity;
+
+  private constructor(readonly path: string, file: number) {
+    this.#file = file;
+    this.#identity = identityOf(file);
+  }
 
   /**
    * Create the file. One that a killed run left there is replaced, as Plasma 1.0 did.
    *
-   * @throws {PlasmaError} if something else is in the way
+   * @throws {PlasmaError} if another run uses the file, or something else is in the way
    */
-  static create(path: string): StagingFile {
+  static async create(path: string): Promise<StagingFile> {
     try {
-      removeLeftover(path);
-      fs.closeSync(createPrivate(path));
-      return new StagingFile(path);
+      for (let tries = 0; tries < mostTries; tries++) {
+        await removeLeftover(path);
+        const file = createIfAbsent(path);
+        if (file === undefined) continue;
+        const isLocked = await lockOpenFile(file, lockWaitSeconds);
+        if (isLocked && isSameAt(path, identityOf(file))) return new StagingFile(path, file);
+        fs.closeSync(file);
+      }
     } catch (error) {
       if (error instanceof PlasmaError) throw error;
       throw new PlasmaError("staging", `cannot create tempfile ${path}: ${reasonOf(error)}`, {
         cause: error,
       });
     }
+    throw inUse(path);
+  }
+
+  /** Where the archive is to be written. */
+  get sink(): Sink {
+    return {
+      sink: this.path,
+      sinkFile: this.#identity,
+      durable: false,
+      onOpen() {},
+      kill() {},
+      explain: () => Promise.resolve(this.#isThere ? undefined : this.#changed()),
+    };
+  }
+
+  /**
+   * The archive, to be read from its start.
+   *
+   * @param staged what was written into the file; the source fails at its end if it has given
+   * anything else
+   */
+  source(staged: Transfer): ByteSource {
+    return {
+      path: this.path,
+      file: this.#identity,
+      onOpen() {},
+      finish: ({ bytes, sha256 }) => {
+        const isSame = bytes === staged.bytes && sha256 === staged.sha256;
+        return isSame ? Promise.resolve([]) : Promise.reject(this.#changed());
+      },
+      kill() {},
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  }
+
+  get #isThere(): boolean {
+    return isSameAt(this.path, this.#identity);
+  }
+
+  #changed(): PlasmaError {
+    return new PlasmaError("staging", `another program has changed the tempfile ${this.path}`, {
+      remedy: "let nothing else write there, or take another path",
+    });
   }
 
   [Symbol.dispose](): void {
-    removeIfPresent(this.path);
+    if (this.#isThere) removeIfPresent(this.path);
+    fs.closeSync(this.#file);
   }
 }
 
-function removeLeftover(path: string): void {
+function createIfAbsent(path: string): number | undefined {
+  try {
+    return createPrivate(path);
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return undefined;
+    throw error;
+  }
+}
+
+/** Remove a file of ours that no run uses any more. */
+async function removeLeftover(path: string): Promise<void> {
   let found;
   try {
-    found = Deno.lstatSync(path);
+    found = fs.lstatSync(path, { bigint: true });
   } catch (error) {
     if (errorCode(error) === "ENOENT") return;
     throw error;
   }
-  if (!found.isFile || found.uid !== Deno.uid()) {
-    const what = found.isFile ? "belongs to somebody else" : "is not a regular file";
+  if (!found.isFile() || Number(found.uid) !== Deno.uid()) {
+    const what = found.isFile() ? "belongs to somebody else" : "is not a regular file";
     throw new PlasmaError("staging", `tempfile ${path} exists and ${what}`, {
       remedy: "remove it, or take another path",
     });
   }
-  Deno.removeSync(path);
+  const file = openSame(path, fs.constants.O_RDWR, found);
+  try {
+    if (!await lockOpenFile(file)) throw inUse(path);
+    if (isSameAt(path, found)) removeIfPresent(path);
+  } finally {
+    fs.closeSync(file);
+  }
+}
+
+function inUse(path: string): PlasmaError {
+  return new PlasmaError("staging", `another run uses the tempfile ${path}`, {
+    remedy: "give each config a tempfile of its own",
+  });
 }

@@ -33,10 +33,13 @@ export interface Taken {
 /** How many are taken at once: the filesystem takes most of them in one transaction then. */
 const concurrency = 32;
 
+const folderGone = "the folder of the snapshots is gone";
+
 /**
  * Reads triples of a name, "ro" or "rw" for the snapshot at first, and the path of the subvolume;
- * says of each that failed its name and the reason. Stops when plasma itself is killed. A snapshot of what was received goes by the
- * uuid of the origin like all others of it, unless it is writable at first.
+ * says of each that failed its name and the reason. Stops when plasma itself is killed. A snapshot of
+ * what was received goes by the uuid of the origin like all others of it, unless it is writable at
+ * first.
  */
 const takeScript = `
 xargs -0 -r -n 3 -P ${concurrency} sh -c '
@@ -50,11 +53,12 @@ xargs -0 -r -n 3 -P ${concurrency} sh -c '
       mv -nT "$target${unfinishedSuffix}" "$target"; } 2>&1 >/dev/null) && exit
   fi
   words=\${words##*: }
+  [ "$(stat -c %h "$snapshots")" != 0 ] || words="${folderGone}"
   printf "%s %s\\0" "$1" "\${words:-it failed}"' sh
 ${listScript}`;
 
-/** How often it is tried: a run that ends may just have removed the folder of the snapshots. */
-const tries = 3;
+/** How often it is tried, when a run that ends has just removed the folder of the snapshots. */
+const tries = 5;
 
 /**
  * Take read-only snapshots of subvolumes, all at the same time as nearly as can be.
@@ -69,7 +73,7 @@ export async function takeSnapshots(
 ): Promise<Taken> {
   for (let attempt = 1;; attempt++) {
     const taken = await tryToTake(top, sources, name);
-    const isFolderGone = [...taken.failures.values()].some((reason) => /No such file/.test(reason));
+    const isFolderGone = [...taken.failures.values()].includes(folderGone);
     if (!isFolderGone || attempt === tries) return taken;
     const problems = await deleteSnapshots(taken.snapshots);
     if (problems.length > 0) throw new PlasmaError("snapshot", problems.join("; "));
@@ -113,10 +117,14 @@ async function tryToTake(
   return { snapshots, failures, subvolumes };
 }
 
-/** Reads ids; says of each that could not be deleted its id and the reason. */
+/**
+ * Reads ids; says of each that could not be deleted its id and the reason. A killed run may still be
+ * deleting what the next one finds.
+ */
 const deleteScript = `
 xargs -r -n 1 -P 8 sh -c '
   words=$(btrfs subvolume delete -i "$1" "$top" 2>&1 >/dev/null) && exit
+  btrfs inspect-internal subvolid-resolve "$1" "$top" >/dev/null 2>&1 || exit 0
   words=\${words##*: }
   printf "%s %s\\0" "$1" "\${words:-it failed}"' sh
 rmdir "$top/${snapshotFolder}" 2>/dev/null || :

@@ -69,7 +69,7 @@ while [ "$1" != -- ]; do
   device=$1 source=$2 top=$base/$3/top snapshots=$base/$3/snapshots
   shift 3
   mkdir -p "$top" "$snapshots" || exit ${topFailed}
-  mount -n -t btrfs -o subvolid=5,${noLinks} -- "$source" "$top" ||
+  mount -n -t btrfs -o subvolid=5,noatime,${noLinks} -- "$source" "$top" ||
     fail "cannot mount the top level of the filesystem on $source"
   while read -r _ _ number root path _; do
     [ "$path" != "$top" ] || seen="$number $root"

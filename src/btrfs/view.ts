@@ -21,8 +21,9 @@ export interface Binding {
 
 /**
  * Shows one thing: $1 is its number, $2 "needed" or "", $3 the source, $4 the target, $5 what must
- * be there, $6 the target as mountinfo has it. No link is followed in what is shown, so that nothing
- * is ever mounted outside of the view. What cannot be shown is noted with its number and the reason.
+ * be there, $6 the target as mountinfo has it. No link is followed in what is shown, neither by the
+ * kernel nor by mount(8) itself (-c), so that nothing is ever mounted or unmounted outside of the view.
+ * What cannot be shown is noted with its number and the reason.
  */
 const bind = `
 fail() {
@@ -33,7 +34,7 @@ fail() {
 }
 attempt() {
   words=$("$@" 2>&1) && return
-  umount -n -l "$target" 2>/dev/null
+  umount -n -c -l "$target" 2>/dev/null
   words=\${words##*: }
   fail "\${words%%.*}"
 }
@@ -44,7 +45,7 @@ else
   [ -e "$target" ] || { mkdir -p "\${target%/*}" && : >"$target"; } 2>/dev/null
 fi || fail "its place is missing in what holds it"
 if [ -z "$source" ]; then
-  attempt mount -n -t tmpfs -o mode=0755,${noLinks} plasma "$target"
+  attempt mount -n -c -t tmpfs -o mode=0755,${noLinks} plasma "$target"
   exit 0
 fi
 attempt mount -n -c -o bind,ro,${noLinks} "$source" "$target"
@@ -53,7 +54,7 @@ while read -r _ _ device root path _; do
   [ "$path" != "$shown" ] || seen="$device $root"
 done </proc/self/mountinfo
 [ "$seen" != "$expected" ] || exit 0
-umount -n -l "$target" || exit 255
+umount -n -c -l "$target" || exit 255
 fail "something else was in its place"
 `;
 
@@ -84,6 +85,7 @@ export class View {
       const path = folder + target;
       return [`${number}`, isNeeded ? "needed" : "", source, path, expected, escapeMountPath(path)];
     });
+    fs.closeSync(createPrivate(`${folder}.missing`));
     const file = createPrivate(`${folder}.list`);
     fs.writeFileSync(file, words.map((word) => `${word}\0`).join(""));
     fs.closeSync(file);

@@ -1,4 +1,4 @@
-import { loadSettings } from "../backup/settings.ts";
+import { loadSettings, requireTrustedFiles } from "../backup/settings.ts";
 import { type Destination, parseDestination } from "../config/destination.ts";
 import { UsageError } from "../errors.ts";
 import { openStore, type Store, type StoreContext } from "../stores/mod.ts";
@@ -54,5 +54,7 @@ export function withSshFlags(destination: Destination, line: Arguments): Destina
   if (destination.kind === "local") {
     throw new UsageError("command line", "flags for SSH, but the storage is a local folder");
   }
-  return { ...destination, ssh: { ...destination.ssh, ...given } };
+  const ssh = { ...destination.ssh, ...given };
+  requireTrustedFiles({ ssh });
+  return { ...destination, ssh };
 }

@@ -1,6 +1,6 @@
-import { printable } from "../system/log.ts";
+import { printable, printableJson } from "../system/printable.ts";
 
-/** Write a result to standard output. A reader that has gone is no error. */
+/** Write a result to standard output, as it is. A reader that has gone is no error. */
 export function print(text: string): void {
   const bytes = new TextEncoder().encode(text.endsWith("\n") ? text : `${text}\n`);
   try {
@@ -13,7 +13,7 @@ export function print(text: string): void {
 
 /** Write a result as JSON to standard output. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+  print(printableJson(JSON.stringify(value, null, 2)));
 }
 
 /**
@@ -24,7 +24,7 @@ export function table(
   cells: readonly (readonly string[])[],
   right: readonly number[] = [],
 ): string {
-  const rows = cells.map((row) => row.map((cell) => printable(cell).replaceAll("\n", "\\n")));
+  const rows = cells.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {

@@ -3,7 +3,7 @@ import { storeFlags, withSshFlags } from "../cli/find_store.ts";
 import { Signals } from "../cli/signals.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { runBackup, type RunResult } from "../backup/run.ts";
-import { loadSettings, ownPaths, type Settings } from "../backup/settings.ts";
+import { loadSettings, ownPaths, requireTrustedFiles, type Settings } from "../backup/settings.ts";
 import { agentSchema, strategyNames } from "../config/agent.ts";
 import { describeDestination, parseDestination, resolvePath } from "../config/destination.ts";
 import { checkConfig } from "../config/load.ts";
@@ -13,6 +13,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { initStorageFolder } from "../stores/init.ts";
 import { type Coverage, openStrategy } from "../strategies/mod.ts";
 import { Log } from "../system/log.ts";
+import { printable } from "../system/printable.ts";
 
 export const help = `plasma backup [--config FILE] [--dry-run] [--json]
 plasma backup --to DEST [FLAGS] FOLDER...
@@ -112,7 +113,9 @@ function settingsFromFlags(to: string, line: Arguments): Settings {
   const recipients = line.list("recipient");
   if (recipients.length > 0) raw.encryption = { recipients };
   if (typeof raw.tempfile === "string") raw.tempfile = resolvePath(raw.tempfile, Deno.cwd());
-  return { config: checkConfig("command line", raw, agentSchema), destination };
+  const config = checkConfig("command line", raw, agentSchema);
+  requireTrustedFiles(config);
+  return { config, destination };
 }
 
 /** The value of a flag as the config would have it. */
@@ -158,8 +161,9 @@ function describeCoverage(
     ...live.map(({ path, reason }) => ["  live", path, reason]),
     ...skipped.map(({ path, reason }) => ["  skipped", path, reason]),
   ]);
-  const head = `strategy ${config.strategy}, to ${describeDestination(destination)}\n`;
-  return head + table(rows) + notices.map((notice) => `${notice}\n`).join("");
+  const head = `strategy ${config.strategy}, to ${describeDestination(destination)}`;
+  return `${printable(head)}\n${table(rows)}` +
+    notices.map((notice) => `${printable(notice)}\n`).join("");
 }
 
 function report(result: RunResult, line: Arguments, log: Log): void {

@@ -1,4 +1,5 @@
 import { loadSettings, ownPaths, type Settings } from "../backup/settings.ts";
+import { requireTempfileWay } from "../backup/staging.ts";
 import { parseCommandLine } from "../cli/args.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { agentConfigPlaces } from "../config/agent.ts";
@@ -9,7 +10,7 @@ import { openFilters } from "../filters/mod.ts";
 import { openStore } from "../stores/mod.ts";
 import { type Coverage, openStrategy } from "../strategies/mod.ts";
 import { formatBytes } from "../system/progress.ts";
-import { requireTool } from "../system/tools.ts";
+import { requireSafePath, requireTool } from "../system/tools.ts";
 
 export const help = `plasma check [--config FILE] [--json]
 
@@ -32,9 +33,11 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   if (line.positional.length > 0) {
     throw new UsageError("command line", `unexpected argument "${line.positional[0]}"`);
   }
+  requireSafePath();
   const settings = await loadSettings(line.value("config"));
   const findings = [
     { what: "config", isGood: true, detail: "good" },
+    ...await checkTempfile(settings),
     ...await checkSource(settings),
     await finding("filters", async () => {
       const filters = await openFilters(settings.config);
@@ -59,6 +62,15 @@ async function finding(what: string, look: () => Promise<string>): Promise<Findi
     if (!(error instanceof PlasmaError) || statusOf(error) === ExitStatus.Locked) throw error;
     return { what, isGood: false, detail: error.message, remedy: error.remedy };
   }
+}
+
+async function checkTempfile({ config: { tempfile } }: Settings): Promise<Finding[]> {
+  if (tempfile === undefined) return [];
+  const look = () => {
+    requireTempfileWay(tempfile);
+    return Promise.resolve(`${tempfile} can be used`);
+  };
+  return [await finding("tempfile", look)];
 }
 
 async function checkSource(settings: Settings): Promise<Finding[]> {

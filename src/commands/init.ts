@@ -8,6 +8,9 @@ import { errorCode, PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { initStorageFolder } from "../stores/init.ts";
 import { writeDurably } from "../system/durable.ts";
+import { parentOf } from "../system/paths.ts";
+import { printable } from "../system/printable.ts";
+import { requireTrusted } from "../system/trusted.ts";
 
 export const help = `plasma init FOLDER
 plasma init [--config FILE]
@@ -31,7 +34,7 @@ export function run(args: readonly string[]): Promise<ExitStatus> {
   const path = resolvePath(folder ?? line.value("config") ?? agentConfigPlaces[0], Deno.cwd());
   const report = folder === undefined ? writeConfig(path) : makeFolder(path);
   if (line.has("json")) printJson(report.json);
-  else print(report.text);
+  else print(printable(report.text));
   return Promise.resolve(ExitStatus.Done);
 }
 
@@ -49,6 +52,7 @@ function makeFolder(folder: string): Report {
 }
 
 function writeConfig(config: string): Report {
+  requireTrusted(parentOf(config), "config", "the folder");
   try {
     writeDurably(config, agentConfigTemplate.replace("HOSTNAME", Deno.hostname()));
     return { json: { config }, text: `wrote ${config}; edit it, then run: plasma check` };

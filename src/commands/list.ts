@@ -16,9 +16,9 @@ ${storeFlagsHelp}
 export async function run(args: readonly string[]): Promise<ExitStatus> {
   const line = parseCommandLine("list", args, { values: storeFlags });
   await using store = await findStore(line);
-  const { archives, foreign } = await store.list();
+  const { archives, foreign, problem } = await store.list();
   if (line.has("json")) {
-    printJson({ store: store.name, archives, foreign });
+    printJson({ store: store.name, archives, foreign, problem });
     return ExitStatus.Done;
   }
   const rows = archives.map(({ name, time, label, kind, bytes, state }) => [
@@ -33,5 +33,6 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const log = new Log(line.log);
   if (rows.length === 0) log.info(`no archives in ${store.name}`);
   if (foreign.length > 0) log.info(`not archives: ${foreign.join(", ")}`);
+  if (problem !== undefined) log.warning(problem);
   return ExitStatus.Done;
 }

@@ -6,12 +6,16 @@ import { ExitStatus } from "../exit_status.ts";
 import { LocalStore } from "../stores/local.ts";
 import type { RotationReport } from "../stores/mod.ts";
 import { Log } from "../system/log.ts";
+import { printable } from "../system/printable.ts";
+import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma rotate [--dry-run] [--json] FOLDER...
 plasma-rotate FOLDER...
 
 Delete from each storage folder the archives that its policy (plasma-rotate.json in the
-folder) no longer keeps. Prints a line with the reason for each archive.
+folder) no longer keeps. "daily": 7 keeps the newest 7 daily archives, and the first one of
+each of the newest 7 days that have any; so with the other labels and their hours, weeks,
+months and years. Prints a line with the reason for each archive.
 
   --dry-run   delete nothing, only say what would be deleted
   --json      print a list with a report per folder`;
@@ -21,6 +25,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   if (line.positional.length === 0) {
     throw new UsageError("command line", "no FOLDER to rotate", "see plasma help rotate");
   }
+  requireSafePath();
   const log = new Log(line.log);
   const dryRun = line.has("dry-run");
   const reports: (RotationReport | { folder: string; error: string })[] = [];
@@ -62,10 +67,12 @@ function worse(a: ExitStatus, b: ExitStatus): ExitStatus {
 function describe({ folder, decisions }: RotationReport, dryRun: boolean): string {
   const [verb, participle] = dryRun ? ["would delete", "to be deleted"] : ["delete", "deleted"];
   const lines = decisions.map(({ name, keep, reason }) =>
-    `${(keep ? "keep" : verb).padEnd(verb.length)}  ${name}  ${reason}\n`
+    `${(keep ? "keep" : verb).padEnd(verb.length)}  ${name}  ${printable(reason)}\n`
   );
   const doomed = decisions.filter(({ keep }) => !keep).length;
-  return `${lines.join("")}${folder}: ${decisions.length - doomed} kept, ${doomed} ${participle}\n`;
+  return `${lines.join("")}${printable(folder)}: ${
+    decisions.length - doomed
+  } kept, ${doomed} ${participle}\n`;
 }
 
 function tellProblems({ folder, failed, future, foreign }: RotationReport, log: Log): void {

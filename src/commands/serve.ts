@@ -1,5 +1,5 @@
 import { parseCommandLine } from "../cli/args.ts";
-import { PlasmaError, reasonOf, UsageError } from "../errors.ts";
+import { reasonOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import {
   confinedVerbs,
@@ -9,7 +9,8 @@ import {
   verbGroups,
   verbs,
 } from "../stores/protocol.ts";
-import { BrokenOff, readRequest, serveRequest } from "../stores/server.ts";
+import { BrokenOff, readRequest, serveRequest, tellable } from "../stores/server.ts";
+import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS]
 
@@ -37,6 +38,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const root = resolveRoot(value("root"));
   const allow = parseAllow(value("allow"), root === undefined ? verbs : confinedVerbs);
   try {
+    requireSafePath();
     const { line, rest } = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
     const streams = { input: 0, prefix: rest, output: 1, answer };
     const result = await serveRequest(line, streams, { allow, root });
@@ -47,10 +49,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
       console.error(error.message);
       return ExitStatus.Failed;
     }
-    const refusal = error instanceof PlasmaError
-      ? error
-      : new PlasmaError("storage", reasonOf(error), { cause: error });
-    await answer(formatRefusal(refusal));
+    await answer(formatRefusal(tellable(error)));
     return ExitStatus.Failed;
   }
 }

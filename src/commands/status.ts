@@ -7,6 +7,10 @@ import type { ExitStatus } from "../exit_status.ts";
 import { assess, MonitoringState, worst } from "../status/assess.ts";
 import { prometheusText, statusTable, summaryLine } from "../status/report.ts";
 import { surveyFolders } from "../status/survey.ts";
+import { parentOf } from "../system/paths.ts";
+import { replacePublicly } from "../system/replace_file.ts";
+import { requireSafePath } from "../system/tools.ts";
+import { requireTrustedWay } from "../system/trusted.ts";
 
 export const help = `plasma status [--max-age 26h] [--critical-age 50h] FOLDER...
 
@@ -35,6 +39,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
 }
 
 async function showStatus(args: readonly string[]): Promise<ExitStatus> {
+  requireSafePath();
   const line = parseCommandLine("status", args, {
     values: ["max-age", "critical-age", "prometheus"],
   });
@@ -74,14 +79,15 @@ function durationOf(flag: string, text: string): number {
   );
 }
 
-/** Whoever reads the file sees the old or the new one, never half of it. */
+/**
+ * Whoever reads the file sees the old or the new one, never half of it. The folder may belong to
+ * somebody else, as node_exporter's does: what he puts in the way is not followed. But nobody else
+ * may turn the way to it elsewhere.
+ */
 function replaceFile(path: string, text: string): void {
-  const temporary = `${path}.${Deno.pid}.tmp`;
+  requireTrustedWay(parentOf(path), "status", "the folder");
   try {
-    Deno.writeTextFileSync(temporary, text);
-    // node_exporter runs as somebody else.
-    Deno.chmodSync(temporary, 0o644);
-    Deno.renameSync(temporary, path);
+    replacePublicly(path, text);
   } catch (error) {
     throw new PlasmaError("status", `cannot write ${path}: ${reasonOf(error)}`);
   }

@@ -66,7 +66,19 @@ const storageFolder = v.pipe(
   v.check((path) => !path.startsWith("-"), "a path without a leading dash"),
 );
 
-const commands = v.array(text("a command for /bin/sh"), "a list of commands for /bin/sh");
+/** More than this many bytes cannot be handed to a shell: execve(2) takes 128 KiB at most. */
+const longestCommand = 100_000;
+
+const command = v.pipe(
+  text("a command for /bin/sh"),
+  v.check((text) => !text.includes("\0"), "a command for /bin/sh without a NUL character"),
+  v.check(
+    (text) => new TextEncoder().encode(text).length <= longestCommand,
+    `a command for /bin/sh of at most ${longestCommand} bytes`,
+  ),
+);
+
+const commands = v.array(command, "a list of commands for /bin/sh");
 
 export const strategyNames = ["tar", "btrfs-snapshot", "btrfs-send", "noop"] as const;
 

@@ -21,7 +21,7 @@ export class ConfigError extends PlasmaError {
 }
 
 /** No config file may be larger than this many bytes. */
-const maximumSize = 1 << 20;
+export const maximumConfigSize = 1 << 20;
 
 /**
  * Read a JSON file with comments and trailing commas and check it against a schema.
@@ -68,7 +68,7 @@ async function readBytes(file: string): Promise<Uint8Array> {
   try {
     const { isFile, size } = await Deno.stat(file);
     if (!isFile) throw new UsageError("config", `${file} is not a regular file`);
-    if (size > maximumSize) {
+    if (size > maximumConfigSize) {
       throw new UsageError("config", `${file} has ${size} bytes, which is too large for a config`);
     }
     return await Deno.readFile(file);
@@ -125,8 +125,12 @@ function parseJsonc(file: string, text: string): unknown {
 
 function describeSyntax(message: string): string {
   const token = /unexpected token "([^]*)" in JSONC/i.exec(message)?.[1];
-  if (token !== undefined) return `unexpected ${JSON.stringify(token)}`;
-  return "unexpected end of the file";
+  if (token === undefined) return "unexpected end of the file";
+  if (token.startsWith('"')) return "a text that is not well-formed, or does not end on its line";
+  // What is longer may be a piece of a command, with a password in it.
+  return /^(?:[\w.-]{1,20}|.)$/su.test(token)
+    ? `unexpected ${JSON.stringify(token)}`
+    : "unexpected characters";
 }
 
 function position(text: string, offset: number): string {
@@ -204,7 +208,14 @@ function describeIssue(issue: v.BaseIssue<unknown>): string {
   if (path === null && issue.type === "check") return `expected ${issue.message}`;
   const where = path === null ? "" : `${path}: `;
   if (issue.received === "undefined") return `${where}missing`;
-  return `${where}expected ${expectedOf(issue)}, got ${shorten(issue.input)}`;
+  return `${where}expected ${expectedOf(issue)}, got ${describeInput(path, issue.input)}`;
+}
+
+/** Commands may hold passwords: of what stands in their place only the type is told. */
+function describeInput(path: string | null, input: unknown): string {
+  const mayBeSecret = path?.startsWith("execute") === true && input !== null && input !== "";
+  if (!mayBeSecret) return shorten(input);
+  return Array.isArray(input) ? "a list" : typeof input === "object" ? "an object" : typeof input;
 }
 
 /** Schemas carry "expected ..." as their message; valibot's own types are named as they are. */

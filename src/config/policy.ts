@@ -50,10 +50,16 @@ export const policySchema = v.pipe(
   }),
 );
 
-/** What a new storage folder gets: about seven months of history in 17 archives. */
+/**
+ * What a new storage folder gets: some six months of history in 21 to 23 archives. `keepWithin` is twice
+ * what the dailies reach: nobody looks at backups every day, and until a stolen key or a bad night
+ * is noticed nothing of these two weeks may be gone.
+ */
 export const defaultPolicyText = `{
-  // How many archives are kept of each kind; also: "hourly", "yearly", and
-  // "keepWithin": "14d" (nothing younger is ever deleted).
-  "policy": { "daily": 7, "weekly": 4, "monthly": 6 }
+  // How many archives are kept of each label; also: "hourly" and "yearly". "daily": 7 keeps the
+  // newest 7, and the first one of each of the newest 7 days that have any; so with weeks and months.
+  // Nothing younger than "keepWithin" is ever deleted, however many archives are added: so long
+  // you have to notice a stolen key, or backups that hold less than they should.
+  "policy": { "daily": 7, "weekly": 4, "monthly": 6, "keepWithin": "14d" }
 }
 `;

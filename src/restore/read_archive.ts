@@ -34,6 +34,7 @@ export async function readArchive(
       sink: sink.path,
       drain: true,
       headerLimit: download.headerLimit,
+      headerStart: download.headerStart,
     }, {
       onOpen() {
         download.onOpen();

@@ -1,11 +1,11 @@
-import fs from "node:fs";
 import { isNotFound, reasonOf } from "../errors.ts";
 import type { StorageFolder } from "../stores/folder.ts";
 import { appendToJournal } from "../stores/journal.ts";
 import { readManifest } from "../stores/manifest.ts";
 import type { RotationReport } from "../stores/mod.ts";
+import { removeFiles } from "../stores/remove_files.ts";
 import { readSidecar } from "../stores/sidecar.ts";
-import { removeIfPresent, syncFolder } from "../system/durable.ts";
+import { syncFolder } from "../system/durable.ts";
 import { runOwner } from "../system/run_id.ts";
 import {
   type ArchiveName,
@@ -35,21 +35,13 @@ export async function rotateFolder(
   const decisions = planRotation(archives, folder.policy, times, ({ name }) => needed.has(name));
   const doomed = decisions.filter(({ keep }) => !keep);
 
-  const deleted: Decision[] = [];
-  const failed: { name: string; error: string }[] = [];
-  for (const decision of doomed) {
-    const { name } = decision.archive;
-    try {
-      if (!dryRun) await deleteArchive(folder, name, sidecars.has(name));
-      deleted.push(decision);
-    } catch (error) {
-      if (!isNotFound(error)) failed.push({ name, error: reasonOf(error) });
-    }
-  }
+  const { deleted, failed } = dryRun
+    ? { deleted: doomed, failed: [] }
+    : await deleteArchives(folder, doomed, sidecars);
   if (!dryRun) {
     const present = new Set(archives.map(({ name }) => name));
     await removeTrash(folder);
-    removeLeftSidecars(folder, [...sidecars].filter((name) => !present.has(name)));
+    await removeLeftSidecars(folder, [...sidecars].filter((name) => !present.has(name)));
     appendToJournal(
       folder.journal,
       deleted.map(({ archive, reason }) => ({ event: "deleted", archive: archive.name, reason })),
@@ -90,28 +82,37 @@ function neededParents(folder: StorageFolder, archives: readonly ArchiveName[]):
   return new Set([...newest.values()].map(({ name }) => name));
 }
 
-/** The archive goes first: an archive without its sidecar would look like a damaged one. */
-async function deleteArchive(
+/** The archives go first: one without its sidecar would look like a damaged one. */
+async function deleteArchives(
   folder: StorageFolder,
-  name: string,
-  hasSidecar: boolean,
-): Promise<void> {
-  if (isSubvolumeArchive(name)) {
+  doomed: readonly Decision[],
+  sidecars: ReadonlySet<string>,
+): Promise<{ deleted: Decision[]; failed: { name: string; error: string }[] }> {
+  const names = doomed.map(({ archive }) => archive.name);
+  const deleted = new Set<string>();
+  const failed: { name: string; error: string }[] = [];
+  for (const name of names.filter(isSubvolumeArchive)) {
     const { deleteSubvolumeArchive } = await import("../stores/subvolume_archive.ts");
-    return await deleteSubvolumeArchive(folder, name);
+    try {
+      await deleteSubvolumeArchive(folder, name);
+      deleted.add(name);
+    } catch (error) {
+      if (!isNotFound(error)) failed.push({ name, error: reasonOf(error) });
+    }
   }
-  const path = `${folder.path}/${name}`;
-  // Not Deno.removeSync(): that removes empty folders too.
-  fs.unlinkSync(path);
-  if (hasSidecar) removeIfPresent(path + sidecarSuffix);
+  const files = await removeFiles(folder, names.filter((name) => !isSubvolumeArchive(name)));
+  for (const name of files.removed) deleted.add(name);
+  for (const [name, error] of files.failed) failed.push({ name, error });
+  const theirs = [...files.removed].filter((name) => sidecars.has(name));
+  await removeFiles(folder, theirs.map((name) => name + sidecarSuffix));
+  return { deleted: doomed.filter(({ archive }) => deleted.has(archive.name)), failed };
 }
 
 /** A rotation that was killed may have left sidecars whose archive is deleted. */
-function removeLeftSidecars(folder: StorageFolder, names: readonly string[]): void {
-  for (const name of names) {
-    const sidecar = `${folder.path}/${name}${sidecarSuffix}`;
-    if (readSidecar(sidecar)?.name === name) removeIfPresent(sidecar);
-  }
+async function removeLeftSidecars(folder: StorageFolder, names: readonly string[]): Promise<void> {
+  const left = names.map((name) => ({ name, sidecar: name + sidecarSuffix }))
+    .filter(({ name, sidecar }) => readSidecar(`${folder.path}/${sidecar}`)?.name === name);
+  await removeFiles(folder, left.map(({ sidecar }) => sidecar));
 }
 
 /** A rotation that was killed may have left archives of subvolumes that are deleted in part. */

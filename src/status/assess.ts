@@ -17,7 +17,10 @@ export interface MachineStatus {
   readonly newest: ListedArchive | null;
   /** How old it is, in seconds. */
   readonly ageSeconds: number | null;
-  /** The size of the newest archive as a share of the one before of the same kind; 1 is the same. */
+  /**
+   * The size of the newest archive as a share of the one before of the same kind, an empty one's of
+   * any kind; 1 is the same.
+   */
   readonly sizeRatio: number | null;
   readonly counts: Readonly<Record<string, number>>;
   readonly totalBytes: number;
@@ -56,7 +59,7 @@ export function assess(
       lastVerified: null,
     };
   }
-  const { archives, foreign, torn } = findings;
+  const { archives, foreign, torn, problem } = findings;
   const past = archives.filter(({ state }) => state !== "dated in the future");
   const newest = past.at(-1);
   const ageSeconds = newest === undefined ? null : ageOf(newest, now);
@@ -71,6 +74,7 @@ export function assess(
       : []),
     ...findingProblems(archives),
     ...(torn > 0 ? [["warning", `${torn} torn uploads`] as const] : []),
+    ...(problem === undefined ? [] : [["warning", problem] as const]),
     ...(foreign.length > 0 ? [["ok", `foreign: ${foreign.slice(0, 3).join(", ")}`] as const] : []),
   ].map(([state, text]) => [state as MonitoringStateName, text as string]);
   const times = archives.flatMap(({ verified }) => verified ?? []).sort();
@@ -116,13 +120,15 @@ function ageOf({ time }: ListedArchive, now: Temporal.ZonedDateTime): number {
   return Math.max(0, Math.round((now.epochMilliseconds - then.epochMilliseconds) / 1000));
 }
 
+/** Empty archives before are passed over: of two the first must not excuse the second. */
 function ratioToBefore(archives: readonly ListedArchive[]): number | null {
   const newest = archives.at(-1);
   // The size of increments tells how much has changed, and not how much there is.
-  if (newest?.kind === "btrfs") return null;
-  const before = archives.slice(0, -1).findLast(({ kind }) => kind === newest?.kind);
-  if (newest === undefined || before === undefined || before.bytes === 0) return null;
-  return newest.bytes / before.bytes;
+  if (newest === undefined || newest.kind === "btrfs") return null;
+  const before = archives.slice(0, -1).findLast(({ kind, bytes }) =>
+    bytes > 0 && (kind === newest.kind || (newest.bytes === 0 && kind !== "btrfs"))
+  );
+  return before === undefined ? null : newest.bytes / before.bytes;
 }
 
 function countLabels(archives: readonly ListedArchive[]): Record<string, number> {

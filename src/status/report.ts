@@ -1,4 +1,5 @@
 import { table } from "../cli/output.ts";
+import { printable } from "../system/printable.ts";
 import { formatAge, formatBytes } from "../system/progress.ts";
 import type { MachineStatus, MonitoringStateName } from "./assess.ts";
 
@@ -8,7 +9,9 @@ export function summaryLine(
   machines: readonly MachineStatus[],
 ): string {
   const bad = machines.filter((machine) => machine.state !== "ok");
-  const some = bad.slice(0, 5).map(({ machine, problems }) => `${machine} (${problems[0]})`);
+  const some = bad.slice(0, 5).map(({ machine, problems }) =>
+    printable(`${machine} (${problems[0]})`)
+  );
   const more = bad.length > some.length ? ` and ${bad.length - some.length} more` : "";
   const what = bad.length === 0 ? "all backups are fine" : `${some.join(", ")}${more}`;
   const ages = machines.flatMap(({ ageSeconds }) => ageSeconds ?? []);

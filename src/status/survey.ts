@@ -15,6 +15,8 @@ export type FolderFindings =
     readonly foreign: readonly string[];
     /** Uploads that no process writes any more. */
     readonly torn: number;
+    /** What keeps this from being complete. */
+    readonly problem?: string | undefined;
   }
   | { readonly kind: "unreadable"; readonly folder: string; readonly reason: string };
 
@@ -76,9 +78,9 @@ function hasPolicy(folder: string): boolean {
 async function readFolder(path: string): Promise<FolderFindings> {
   try {
     const folder = await StorageFolder.open(path);
-    const { archives, foreign } = listFolder(folder);
+    const { archives, foreign, problem } = listFolder(folder);
     const torn = await countTornUploads(folder);
-    return { kind: "read", folder: path, archives, foreign, torn };
+    return { kind: "read", folder: path, archives, foreign, torn, problem };
   } catch (error) {
     const reason = error instanceof PlasmaError ? describeError(error) : reasonOf(error);
     return { kind: "unreadable", folder: path, reason };

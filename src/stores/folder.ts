@@ -1,10 +1,12 @@
-import { loadConfig } from "../config/load.ts";
-import { policyFileName, policySchema } from "../config/policy.ts";
-import { isNotFound, PlasmaError, reasonOf } from "../errors.ts";
+import fs from "node:fs";
+import { policyFileName } from "../config/policy.ts";
+import { readPolicy } from "../config/policy_file.ts";
+import { errorCode, isNotFound, PlasmaError, reasonOf } from "../errors.ts";
 import { type ArchiveName, parseArchiveName, sidecarSuffix } from "../rotation/archive_name.ts";
 import type { Policy } from "../rotation/policy.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Lock } from "../system/lock.ts";
+import type { FileIdentity } from "../system/regular_file.ts";
 import { readManifest } from "./manifest.ts";
 
 /** What lies in a storage folder. */
@@ -21,25 +23,25 @@ const lockWaitSeconds = 300;
 
 /** A storage folder: a folder with a policy, see section "Storage folder" of the README. */
 export class StorageFolder {
-  private constructor(readonly path: string, readonly policy: Policy) {}
+  private constructor(
+    readonly path: string,
+    /** What the folder is known by, wherever its path may lead. */
+    readonly identity: FileIdentity,
+    readonly policy: Policy,
+  ) {}
 
   /**
    * Open a folder that has a policy. Changes nothing.
    *
-   * @throws {PlasmaError} if there is no such folder, or it has no policy
+   * @throws {PlasmaError} if there is no such folder, or it has no policy, or what belongs to plasma
+   * in it is something else
    * @throws {ConfigError} if its policy is wrong
    */
   static async open(path: string): Promise<StorageFolder> {
     const real = await realFolder(path);
-    const policyFile = `${real}/${policyFileName}`;
-    if (!exists(policyFile)) {
-      throw new PlasmaError(
-        "storage",
-        `${path} is no storage folder: it has no ${policyFileName} (is its disk mounted?)`,
-        { code: "no-policy", remedy: `for a new one run: plasma init ${path}` },
-      );
-    }
-    return new StorageFolder(real, await loadConfig(policyFile, policySchema));
+    const identity = fs.lstatSync(real, { bigint: true });
+    requireOwnFolders(real);
+    return new StorageFolder(real, identity, readPolicy(real, path));
   }
 
   /** Uploads under way; made on first use. */
@@ -123,12 +125,25 @@ async function realFolder(path: string): Promise<string> {
   }
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (isNotFound(error)) return false;
-    throw new PlasmaError("storage", `cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+/**
+ * What plasma keeps beside the archives lies in folders, or is not there. A link in their place would
+ * have it write and delete elsewhere.
+ */
+function requireOwnFolders(path: string): void {
+  for (const name of [".plasma", ".plasma/incoming", ".plasma/trash"]) {
+    const own = `${path}/${name}`;
+    let isDirectory;
+    try {
+      isDirectory = Deno.lstatSync(own).isDirectory;
+    } catch (error) {
+      // What we may not look at we cannot be led astray by.
+      if (isNotFound(error) || errorCode(error) === "EACCES") continue;
+      throw new PlasmaError("storage", `cannot read ${own}: ${reasonOf(error)}`, { cause: error });
+    }
+    if (!isDirectory) {
+      throw new PlasmaError("storage", `${own} is not a folder but something in its place`, {
+        remedy: "look who has put it there, and remove it",
+      });
+    }
   }
 }

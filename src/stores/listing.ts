@@ -1,14 +1,21 @@
-import { compareArchives, isSubvolumeArchive, stampOf, timeOf } from "../rotation/archive_name.ts";
+import { reasonOf } from "../errors.ts";
+import {
+  type ArchiveName,
+  compareArchives,
+  isSubvolumeArchive,
+  stampOf,
+  timeOf,
+} from "../rotation/archive_name.ts";
 import type { StorageFolder } from "./folder.ts";
-import { readJournal } from "./journal.ts";
 import { readManifest, streamBytes } from "./manifest.ts";
 import type { ListedArchive, Listing } from "./mod.ts";
+import { readVerifications } from "./verifications.ts";
 
 /** The archives of a storage folder, oldest first, and what else lies there. */
 export function listFolder(folder: StorageFolder): Listing {
   const { archives, sidecars, foreign } = folder.contents();
   const now = stampOf(Temporal.Now.plainDateTimeISO());
-  const verified = lastVerified(folder);
+  const { known, ...problem } = verificationsOf(folder, archives);
   const listed: ListedArchive[] = [];
   for (const { name, stamp, label, kind } of [...archives].sort(compareArchives)) {
     const bytes = sizeOf(folder, name);
@@ -16,22 +23,25 @@ export function listFolder(folder: StorageFolder): Listing {
     const complete = sidecars.has(name) || isSubvolumeArchive(name) ? "complete" : "no checksum";
     const state = stamp > now ? "dated in the future" : complete;
     const time = timeOf(stamp).toString();
-    listed.push({ name, time, label, kind, bytes, state, ...verified.get(name) });
+    listed.push({ name, time, label, kind, bytes, state, ...known.get(name) });
   }
-  return { archives: listed, foreign };
+  return { archives: listed, foreign, ...problem };
 }
 
-type LastVerified = Pick<ListedArchive, "verified" | "finding">;
+interface Verifications {
+  readonly known: ReturnType<typeof readVerifications>;
+  readonly problem?: string;
+}
 
-/** When archives were last verified and what was found, as far back as the journal is read. */
-function lastVerified(folder: StorageFolder): ReadonlyMap<string, LastVerified> {
-  const found = new Map<string, LastVerified>();
-  for (const { event, archive, time, state } of readJournal(folder.journal)) {
-    if (event !== "verified" || found.has(archive)) continue;
-    const finding = state === undefined || state === "ok" ? {} : { finding: state };
-    found.set(archive, { verified: time, ...finding });
+function verificationsOf(folder: StorageFolder, archives: readonly ArchiveName[]): Verifications {
+  try {
+    return { known: readVerifications(folder.journal, new Set(archives.map(({ name }) => name))) };
+  } catch (error) {
+    const problem = `what was verified is not known, its journal cannot be read: ${
+      reasonOf(error)
+    }`;
+    return { known: new Map(), problem };
   }
-  return found;
 }
 
 /** The size of the newest archive in bytes, if there is one. */

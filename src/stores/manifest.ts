@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { readRegularFile } from "../system/regular_file.ts";
 import { runOwner } from "../system/run_id.ts";
 
 /**
@@ -67,13 +68,17 @@ export function formatManifest(manifest: Manifest): string {
   return JSON.stringify(manifest, null, 2) + "\n";
 }
 
+/** That of 10,000 subvolumes with long paths has less. */
+const maximumBytes = 64 << 20;
+
 /**
  * The manifest of an archive; undefined if the folder is no archive: without a manifest, or without
  * one of the subvolumes that the manifest names.
  */
 export function readManifest(archive: string): Manifest | undefined {
   try {
-    const value = JSON.parse(Deno.readTextFileSync(`${archive}/${manifestName}`));
+    const bytes = readRegularFile(`${archive}/${manifestName}`, maximumBytes);
+    const value = JSON.parse(new TextDecoder().decode(bytes));
     const { success, output } = v.safeParse(schema, value);
     if (!success) return undefined;
     // One look at the folder: there may be thousands. Whether each is what was received, verify says.

@@ -139,6 +139,8 @@ export interface Download extends AsyncDisposable {
   readonly sha256: string | undefined;
   /** Before the bytes comes a line of at most so many bytes, for {@link finish}. */
   readonly headerLimit: number | undefined;
+  /** If that line does not begin so, {@link finish} throws: what follows it is not the archive. */
+  readonly headerStart?: string;
   /** The reader has opened the path. */
   onOpen(): void;
   /**
@@ -189,7 +191,7 @@ export interface ListedArchive {
   readonly state: "complete" | "no checksum" | "dated in the future";
   /** When the journal says that it was last verified: UTC, ISO 8601. */
   readonly verified?: string | undefined;
-  /** What that verification found, if it was not "ok": see Verdict. */
+  /** What is wrong with it, as far as verifications have found: a state of a Verdict. */
   readonly finding?: string | undefined;
 }
 
@@ -197,6 +199,8 @@ export interface Listing {
   readonly archives: readonly ListedArchive[];
   /** What else lies in the folder: never counted, never deleted. */
   readonly foreign: readonly string[];
+  /** What keeps the listing from being complete, if anything does. */
+  readonly problem?: string | undefined;
 }
 
 /** What a rotation did, or with a dry run would do. */

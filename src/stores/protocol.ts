@@ -96,6 +96,9 @@ export function formatAnswer(result: object): string {
   return JSON.stringify({ protocol: protocolVersion, ok: true, ...result }) + "\n";
 }
 
+/** How every such answer begins. */
+export const grantedStart = JSON.stringify({ protocol: protocolVersion, ok: true }).slice(0, -1);
+
 /** The answer to a request that failed or was refused, as one line. */
 export function formatRefusal(error: PlasmaError): string {
   const { code, stage, message, remedy } = error;
@@ -121,10 +124,14 @@ export function parseAnswer(line: string, host: string): Record<string, unknown>
     );
   }
   if (answer.protocol !== protocolVersion) {
-    throw new PlasmaError("connection", `${host} speaks protocol ${answer.protocol}, not 1`, {
-      code: "protocol",
-      remedy: "install the same version of plasma on both machines",
-    });
+    throw new PlasmaError(
+      "connection",
+      `${host} speaks protocol ${shorten(String(answer.protocol), 20)}, not 1`,
+      {
+        code: "protocol",
+        remedy: "install the same version of plasma on both machines",
+      },
+    );
   }
   if (answer.ok === true) return answer;
   throw remoteError(answer.error, host);
@@ -133,19 +140,21 @@ export function parseAnswer(line: string, host: string): Record<string, unknown>
 /** Errors that say: the config there or here is wrong, and nothing was touched. */
 const usageCodes: readonly string[] = ["config", "usage"];
 
+/** No message of ours is longer, and one of another storage host need not be read to its end. */
+const longestMessage = 4000;
+
 function remoteError(error: unknown, host: string): PlasmaError {
   const { code, stage, message, remedy } = (error ?? {}) as Partial<
     Record<keyof WireError, unknown>
   >;
-  return new PlasmaError(
-    typeof stage === "string" ? stage : "storage",
-    `${host}: ${typeof message === "string" ? message : "failed without a reason"}`,
-    {
-      code: typeof code === "string" ? code : "failed",
-      status: usageCodes.includes(String(code)) ? ExitStatus.Usage : ExitStatus.Failed,
-      ...(typeof remedy === "string" ? { remedy } : {}),
-    },
-  );
+  const word = (value: unknown, other: string) =>
+    typeof value === "string" && /^[\w -]{1,40}$/.test(value) ? value : other;
+  const words = typeof message === "string" ? message : "failed without a reason";
+  return new PlasmaError(word(stage, "storage"), `${host}: ${shorten(words, longestMessage)}`, {
+    code: word(code, "failed"),
+    status: usageCodes.includes(String(code)) ? ExitStatus.Usage : ExitStatus.Failed,
+    ...(typeof remedy === "string" ? { remedy: shorten(remedy, longestMessage) } : {}),
+  });
 }
 
 function parseObject(line: string): Record<string, unknown> | undefined {
@@ -160,5 +169,9 @@ function parseObject(line: string): Record<string, unknown> | undefined {
 }
 
 function quote(line: string): string {
-  return JSON.stringify(line.length <= 100 ? line : `${line.slice(0, 97)}...`);
+  return JSON.stringify(shorten(line, 100));
+}
+
+function shorten(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 3)}...`;
 }

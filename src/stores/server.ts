@@ -1,8 +1,12 @@
 import fs from "node:fs";
 import * as v from "valibot";
-import { PlasmaError, reasonOf } from "../errors.ts";
+import { ConfigError } from "../config/load.ts";
+import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
+import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { copy, pump, PumpError } from "../system/pump.ts";
+import { openRegularFile } from "../system/regular_file.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
+import { confine } from "./confine.ts";
 import { LocalStore } from "./local.ts";
 import type { Upload } from "./mod.ts";
 import {
@@ -96,6 +100,24 @@ async function receive(begun: Upload, { input, prefix }: Streams): Promise<objec
   }
 }
 
+/**
+ * What a client may be told of an error: never what is written in a file, which the faults of a config
+ * and the messages of unforeseen errors quote.
+ */
+export function tellable(error: unknown): PlasmaError {
+  if (error instanceof ConfigError) {
+    const folder = error.file.slice(0, error.file.lastIndexOf("/"));
+    return new PlasmaError("config", `${error.file} is wrong`, {
+      code: error.code,
+      status: error.status,
+      remedy: `on the storage host run: plasma rotate --dry-run ${folder}`,
+    });
+  }
+  if (error instanceof PlasmaError) return error;
+  const what = errorCode(error) === undefined ? "internal error" : reasonOf(error);
+  return new PlasmaError("storage", what, { cause: error });
+}
+
 /** The answer has been sent, but what follows it is not complete: only the exit status can say so. */
 export class BrokenOff extends Error {
   override readonly name = "BrokenOff";
@@ -105,7 +127,7 @@ export class BrokenOff extends Error {
 async function send(store: LocalStore, name: string, streams: Streams): Promise<undefined> {
   await using pipes = await PipeFolder.make();
   await using download = await store.fetch(name, pipes.path);
-  const file = fs.openSync(download.path, "r");
+  const file = openDownload(name, download.path);
   try {
     download.onOpen();
     const { bytes, sha256 } = download;
@@ -119,6 +141,16 @@ async function send(store: LocalStore, name: string, streams: Streams): Promise<
     fs.closeSync(file);
   }
   return undefined;
+}
+
+/** An archive is a file in the storage folder; that of subvolumes is made in a pipe of ours. */
+function openDownload(name: string, path: string): number {
+  if (isSubvolumeArchive(name)) return fs.openSync(path, "r");
+  try {
+    return openRegularFile(path);
+  } catch (error) {
+    throw new PlasmaError("storage", `cannot read ${name}: ${reasonOf(error)}`, { cause: error });
+  }
 }
 
 function parseRequest(line: string, allow: ReadonlySet<Verb>): Request {
@@ -142,26 +174,6 @@ function parseRequest(line: string, allow: ReadonlySet<Verb>): Request {
   const result = v.safeParse(requestSchema, value);
   if (result.success) return result.output;
   throw bad(`${v.getDotPath(result.issues[0]) ?? "the request"} is missing or wrong`);
-}
-
-/** Keep a request within the root. The refusal does not tell what exists outside. */
-async function confine(folder: string, root: string | undefined): Promise<string> {
-  const refusal = new PlasmaError(
-    "storage",
-    `there is no storage folder ${folder} among those that this key may use`,
-    { code: "outside" },
-  );
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f]/.test(folder) || folder.split("/").includes("..")) throw refusal;
-  if (root === undefined) return folder;
-  const isWithin = (path: string) => path === root || path.startsWith(`${root}/`);
-  try {
-    const real = await Deno.realPath(folder.startsWith("/") ? folder : `${Deno.cwd()}/${folder}`);
-    if (root === "/" || isWithin(real)) return real;
-  } catch {
-    // As if it were outside.
-  }
-  throw refusal;
 }
 
 /**

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { describeDestination, type Destination } from "../config/destination.ts";
 import { PlasmaError } from "../errors.ts";
+import { parseArchiveName } from "../rotation/archive_name.ts";
 import type { RunId } from "../system/run_id.ts";
 import type {
   Claim,
@@ -17,7 +18,8 @@ import type {
   Verdict,
   VerifyOptions,
 } from "./mod.ts";
-import { SshConnection, understand } from "./ssh_connection.ts";
+import { commitAnswer, helloAnswer, listAnswer, rotateAnswer, verifyAnswer } from "./answers.ts";
+import { SshConnection, understand, unintelligible } from "./ssh_connection.ts";
 import { SshSessions } from "./ssh_sessions.ts";
 import type { SshUpload } from "./ssh_upload.ts";
 
@@ -33,45 +35,18 @@ const patience = {
   rotate: 3600,
 } as const;
 
-/** The list of a hundred thousand archives has 20 MB. */
-const maximumAnswer = 256 << 20;
-
-const helloAnswer = v.object({
-  newestBytes: v.optional(v.number()),
-  allow: v.array(v.string()),
-  subvolumes: v.optional(
-    v.object({ identities: v.array(v.string()), compressedData: v.boolean() }),
-  ),
-});
-const commitAnswer = v.object({ name: v.pipe(v.string(), v.regex(/^[0-9A-Za-z.-]+$/)) });
-const verifyAnswer = v.object({
-  name: v.string(),
-  state: v.picklist(["ok", "damaged", "no checksum", "unreadable"]),
-  detail: v.string(),
-  bytes: v.number(),
-});
-const names = v.array(v.string());
-const listAnswer = v.object({
-  archives: v.array(v.object({
-    name: v.string(),
-    time: v.string(),
-    label: v.string(),
-    kind: v.string(),
-    bytes: v.number(),
-    state: v.picklist(["complete", "no checksum", "dated in the future"]),
-    verified: v.optional(v.string()),
-    finding: v.optional(v.string()),
-  })),
-  foreign: names,
-});
-const rotateAnswer = v.object({
-  folder: v.string(),
-  decisions: v.array(v.object({ name: v.string(), keep: v.boolean(), reason: v.string() })),
-  deleted: names,
-  failed: v.array(v.object({ name: v.string(), error: v.string() })),
-  future: names,
-  foreign: names,
-});
+/**
+ * An answer that is longer, in bytes, is none of ours. The list of a hundred thousand archives has
+ * 20 MB; 100,000 subvolumes that are stored 4 MB.
+ */
+const longestAnswer: Readonly<Record<keyof typeof patience, number>> = {
+  hello: 16 << 20,
+  commit: 64 << 10,
+  abort: 64 << 10,
+  list: 32 << 20,
+  verify: 64 << 10,
+  rotate: 32 << 20,
+};
 
 /** A storage folder on a storage host, reached through its `plasma serve`. */
 export class SshStore implements Store {
@@ -138,7 +113,9 @@ export class SshStore implements Store {
   async commit({ id, kind, bytes, sha256 }: Claim): Promise<Committed> {
     // Not broken off by a signal: then nobody would know whether there is an archive.
     const parameters = { run: id, kind, bytes, sha256 };
-    return await this.#ask("commit", parameters, commitAnswer, { abortable: false });
+    const committed = await this.#ask("commit", parameters, commitAnswer, { abortable: false });
+    if (parseArchiveName(committed.name)?.kind === kind) return committed;
+    throw unintelligible(this.#connection.host, "name");
   }
 
   async discard(id: RunId): Promise<void> {
@@ -161,7 +138,9 @@ export class SshStore implements Store {
   }
 
   async verify(name: string, { deep }: VerifyOptions): Promise<Verdict> {
-    return await this.#ask("verify", { name, deep }, verifyAnswer);
+    const verdict = await this.#ask("verify", { name, deep }, verifyAnswer);
+    if (verdict.name === name) return verdict;
+    throw unintelligible(this.#connection.host, "name");
   }
 
   async rotate({ dryRun }: { dryRun: boolean }): Promise<RotationReport> {
@@ -180,7 +159,7 @@ export class SshStore implements Store {
     const request = await this.#sessions.request();
     const answering = request.send(line, {
       timeoutSeconds,
-      maximumOutput: maximumAnswer,
+      maximumOutput: longestAnswer[verb],
       ...(signal === undefined ? {} : { signal }),
     }).then((output) => this.#connection.interpret(output, timeoutSeconds));
     if (verb !== "commit" || this.#mayRotate) this.#sessions.prepareAfter(verb, answering);

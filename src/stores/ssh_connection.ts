@@ -92,7 +92,13 @@ export class SshConnection {
   }
 
   /** The answer in what an ssh process left. Throws as {@link request} does. */
-  interpret({ exit, stdout, messages, timedOut }: Output, timeoutSeconds: number) {
+  interpret({ exit, stdout, messages, timedOut, overflowed }: Output, timeoutSeconds: number) {
+    if (overflowed) {
+      throw new PlasmaError("connection", `${this.host} said more than any answer has`, {
+        code: "protocol",
+        remedy: "look whether it is plasma serve that answers there",
+      });
+    }
     const text = new TextDecoder().decode(stdout);
     const end = text.indexOf("\n");
     if (end >= 0) return parseAnswer(text.slice(0, end), this.host);
@@ -103,7 +109,10 @@ export class SshConnection {
       });
     }
     if (text !== "") return parseAnswer(text, this.host);
-    const words = messages.tail === "" ? "" : `: ${messages.tail}`;
+    // Of the end of a connection that is shared ssh says nothing.
+    const isLost = exit.code === 255 && messages.tail === "";
+    const said = isLost ? connectionLost : messages.tail;
+    const words = said === "" ? "" : `: ${said}`;
     if (exit.code === 127 || exit.code === 126) {
       throw new PlasmaError(
         "connection",
@@ -114,7 +123,7 @@ export class SshConnection {
         },
       );
     }
-    const remedy = remedyFor(messages.tail);
+    const remedy = remedyFor(said);
     throw new PlasmaError("connection", `ssh to ${this.host} ${describeExit(exit)}${words}`, {
       code: "connection",
       ...(remedy === undefined ? {} : { remedy }),
@@ -140,8 +149,13 @@ export class SshConnection {
   }
 }
 
+const connectionLost = "the connection was lost";
+
 /** What to do about the failures that ssh itself names; see ssh(1) and its sources. */
 function remedyFor(words: string): string | undefined {
+  if (words === connectionLost) {
+    return "look at the network, whether the storage host is up, and at the log of its sshd";
+  }
   if (/host key verification failed|no .* host key is known/i.test(words)) {
     return "compare and add the host's key to known_hosts (ssh-keyscan)";
   }
@@ -166,8 +180,14 @@ export function understand<T>(
 ): T {
   const result = v.safeParse(schema, answer);
   if (result.success) return result.output;
-  throw new PlasmaError("connection", `${host} gave an answer that plasma does not understand`, {
-    code: "protocol",
-    remedy: "install the same version of plasma on both machines",
-  });
+  throw unintelligible(host, v.getDotPath(result.issues[0]) ?? "the whole of it");
+}
+
+/** An answer that no `plasma serve` of ours gives; `place` says which part of it is wrong. */
+export function unintelligible(host: string, place: string): PlasmaError {
+  return new PlasmaError(
+    "connection",
+    `${host} gave an answer that plasma does not understand (${place})`,
+    { code: "protocol", remedy: "install the same version of plasma on both machines" },
+  );
 }

@@ -2,11 +2,15 @@ import * as v from "valibot";
 import { PlasmaError } from "../errors.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
 import { type Child, start } from "../system/process.ts";
+import { byteCount, sha256 } from "./answers.ts";
 import type { Download } from "./mod.ts";
-import { maximumRequest } from "./protocol.ts";
+import { grantedStart, maximumRequest } from "./protocol.ts";
 import { type SshConnection, understand } from "./ssh_connection.ts";
 
-const fetchAnswer = v.object({ bytes: v.optional(v.number()), sha256: v.optional(v.string()) });
+const fetchAnswer = v.object({ bytes: v.optional(byteCount), sha256: v.optional(sha256) });
+
+/** The storage host may take so long to end the session when all bytes have come. */
+const lingerMs = 30_000;
 
 /** A download over SSH: the bytes come out of ssh into a kernel pipe, after a line of answer. */
 export class SshDownload implements Download {
@@ -14,6 +18,7 @@ export class SshDownload implements Download {
   readonly bytes = undefined;
   readonly sha256 = undefined;
   readonly headerLimit = maximumRequest;
+  readonly headerStart = grantedStart;
 
   private constructor(
     readonly connection: SshConnection,
@@ -50,7 +55,10 @@ export class SshDownload implements Download {
   }
 
   async finish(header: string | undefined, bytes: number): Promise<string | undefined> {
+    // Nothing more is read from it: it has no reason to stay.
+    const timer = setTimeout(() => this.kill(), lingerMs);
     const exit = await this.child.exited;
+    clearTimeout(timer);
     const { messages } = this.child;
     const stdout = new TextEncoder().encode(header ? `${header}\n` : "");
     const answer = this.connection.interpret({ exit, stdout, messages, timedOut: false }, 0);

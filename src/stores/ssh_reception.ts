@@ -1,16 +1,10 @@
 import fs from "node:fs";
-import * as v from "valibot";
 import { errorCode, PlasmaError } from "../errors.ts";
 import { isRunning } from "../system/process.ts";
+import { readyAnswer, receivedAnswer } from "./answers.ts";
 import { type Received, type Reception, refusalError } from "./mod.ts";
 import { understand } from "./ssh_connection.ts";
 import type { SshUpload } from "./ssh_upload.ts";
-
-const readyAnswer = v.object({ ready: v.literal(true) });
-const receivedAnswer = v.object({
-  count: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  refusal: v.optional(v.string()),
-});
 
 /** How long a storage host may take to copy what it has, and be ready for the streams, in seconds. */
 const patienceSeconds = 900;

@@ -1,12 +1,16 @@
 import * as v from "valibot";
 import { PlasmaError } from "../errors.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
-import { type Child, joinChunks, type Output, start } from "../system/process.ts";
+import { type Child, collect, type Output, start } from "../system/process.ts";
 import type { Transfer } from "../system/pump.ts";
+import { byteCount, sha256 } from "./answers.ts";
 import type { Upload } from "./mod.ts";
 import { type SshConnection, understand } from "./ssh_connection.ts";
 
-const storeAnswer = v.object({ bytes: v.number(), sha256: v.string() });
+const storeAnswer = v.object({ bytes: byteCount, sha256 });
+
+/** The answers to an upload have no more bytes. */
+const longestAnswer = 64 << 10;
 
 /** From the last byte sent until all is on the storage host's disk. */
 const patienceSeconds = 3600;
@@ -14,7 +18,7 @@ const patienceSeconds = 3600;
 /** An upload over SSH: bytes go through a kernel pipe into ssh. */
 export class SshUpload implements Upload {
   readonly durable = false;
-  readonly #output: Promise<Uint8Array>;
+  readonly #output: () => Pick<Output, "stdout" | "overflowed">;
   #onWritten: (sending: Promise<unknown>) => void = () => {};
 
   private constructor(
@@ -22,11 +26,7 @@ export class SshUpload implements Upload {
     readonly pipe: NamedPipe,
     readonly child: Child,
   ) {
-    const chunks: Uint8Array[] = [];
-    child.process.stdout?.on("data", (chunk: Uint8Array) => {
-      if (chunks.length < 100) chunks.push(chunk);
-    });
-    this.#output = child.exited.then(() => joinChunks(chunks));
+    this.#output = collect(child, longestAnswer);
   }
 
   /** @param folder a private folder for the pipe */
@@ -95,8 +95,7 @@ export class SshUpload implements Upload {
     try {
       const exit = await this.child.exited;
       const { messages } = this.child;
-      const stdout = await this.#output;
-      return { exit, stdout, messages, timedOut };
+      return { exit, ...this.#output(), messages, timedOut };
     } finally {
       clearTimeout(timer);
     }

@@ -3,6 +3,7 @@ import { isEncrypted } from "../filters/encryption.ts";
 import { reasonOf } from "../errors.ts";
 import { isSubvolumeArchive, sidecarSuffix } from "../rotation/archive_name.ts";
 import { pump } from "../system/pump.ts";
+import { openRegularFile } from "../system/regular_file.ts";
 import { checkTar } from "../restore/check_tar.ts";
 import type { StorageFolder } from "./folder.ts";
 import { appendToJournal } from "./journal.ts";
@@ -10,6 +11,7 @@ import { type LocalArchive, openArchive } from "./local_download.ts";
 import { streamBytes } from "./manifest.ts";
 import type { Verdict, VerifyOptions } from "./mod.ts";
 import { readSidecar } from "./sidecar.ts";
+import { isNews } from "./verifications.ts";
 
 /** Compare an archive with its sidecar, and with `deep` read it through; noted in the journal. */
 export async function verifyArchive(
@@ -21,7 +23,11 @@ export async function verifyArchive(
     ? await judgeSubvolumes(folder, name, deep)
     : await judgeFile(openArchive(folder, name), name, deep);
   const { state } = verdict;
-  appendToJournal(folder.journal, [{ event: "verified", archive: name, state }]);
+  // What is encrypted has not been read through here.
+  const isDeep = deep && !isEncrypted(name);
+  if (isNews(folder.journal, name, state, isDeep)) {
+    appendToJournal(folder.journal, [{ event: "verified", archive: name, state, deep: isDeep }]);
+  }
   return verdict;
 }
 
@@ -70,7 +76,7 @@ function withoutChecksum(sidecar: string, name: string): Judgement {
 
 async function hashFile(path: string): Promise<string | Judgement> {
   try {
-    const file = fs.openSync(path, "r");
+    const file = openRegularFile(path);
     try {
       return (await pump(file, undefined, {})).sha256;
     } finally {

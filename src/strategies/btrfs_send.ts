@@ -195,7 +195,7 @@ function describeAll(
     return {
       path,
       snapshot: sent(snapshot),
-      parents: snapshotsOf(root, kept).filter((older) => older !== snapshot).map(sent),
+      parents: snapshotsOf(root, kept).map(sent),
       family: families.get(device)!.get(subvolume.id)!,
       madeIn: subvolume.readOnly ? subvolume.madeIn : subvolume.generation,
     };

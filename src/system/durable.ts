@@ -1,5 +1,6 @@
 import fs from "node:fs";
-import { isNotFound } from "../errors.ts";
+import { errorCode, isNotFound } from "../errors.ts";
+import { isStillAt, NotRegularError, openRegularFile } from "./regular_file.ts";
 
 /**
  * Files and folders that survive a power cut, and that only their owner can read whatever the
@@ -7,20 +8,40 @@ import { isNotFound } from "../errors.ts";
  * that a second try would succeed without having written it (fsync(2)); callers discard the file.
  */
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = fs.constants;
+const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR } = fs.constants;
 
 /** Create a file that does not exist yet, mode 0600, and open it for reading and writing. */
-export function createPrivate(path: string): number {
-  const file = fs.openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, 0o600);
+export function createPrivate(path: string, access: "write" | "append" = "write"): number {
+  const flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | (access === "append" ? O_APPEND : 0);
+  const file = fs.openSync(path, flags, 0o600);
   fs.fchmodSync(file, 0o600);
   return file;
 }
 
-/** Open a file for locking, and create it with mode 0600 if it does not exist. */
-export function openPrivate(path: string): number {
-  const file = fs.openSync(path, O_CREAT | O_NOFOLLOW | O_RDWR, 0o600);
-  fs.fchmodSync(file, 0o600);
-  return file;
+/** How often to try when others create and remove the file at the same time. */
+const openTries = 100;
+
+/**
+ * Open a file for reading and writing, with mode 0600, and create it if it does not exist.
+ *
+ * @throws {NotRegularError} if something else is in its place, or it has another name
+ */
+export function openPrivate(path: string, access: "write" | "append" = "write"): number {
+  for (let attempt = 0; attempt < openTries; attempt++) {
+    try {
+      const file = openRegularFile(path, access);
+      fs.fchmodSync(file, 0o600);
+      return file;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    try {
+      return createPrivate(path, access);
+    } catch (error) {
+      if (errorCode(error) !== "EEXIST") throw error;
+    }
+  }
+  throw new NotRegularError("somebody keeps removing it");
 }
 
 /** Write a new file and bring it to the disk. Throws EEXIST if there is one. */
@@ -60,11 +81,25 @@ export function syncFolder(path: string): void {
 export function makePrivateFolder(path: string): boolean {
   try {
     fs.mkdirSync(path, { mode: 0o700 });
-    fs.chmodSync(path, 0o700);
-    return true;
   } catch (error) {
     if (Deno.lstatSync(path).isDirectory) return false;
     throw error;
+  }
+  openToOwner(path);
+  return true;
+}
+
+/** Undo what the umask has taken from the owner of a new folder; chmod(2) would follow a link. */
+function openToOwner(path: string): void {
+  if ((fs.lstatSync(path).mode & 0o777) === 0o700) return;
+  const folder = fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    if (!isStillAt(path, fs.fstatSync(folder, { bigint: true }))) {
+      throw new Error(`somebody has put something else at ${path}`);
+    }
+    fs.fchmodSync(folder, 0o700);
+  } finally {
+    fs.closeSync(folder);
   }
 }
 

@@ -2,6 +2,10 @@ import fs from "node:fs";
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { openPrivate, removeIfPresent } from "./durable.ts";
 import { run } from "./process.ts";
+import { isStillAt, openRegularFile } from "./regular_file.ts";
+
+/** How often a lock is taken anew whose file has been removed by who held it before. */
+const takeTries = 100;
 
 /**
  * Locks that the kernel releases when their process ends, however it ends.
@@ -34,16 +38,19 @@ export class Lock implements Disposable {
       isTemporary?: boolean;
     } = {},
   ): Promise<Lock | undefined> {
-    for (;;) {
+    for (let attempt = 0; attempt < takeTries; attempt++) {
       const file = openLockFile(path);
       if (!await lockOpenFile(file, waitSeconds)) {
         fs.closeSync(file);
         return undefined;
       }
       // Who held the lock before may have removed the file that we have locked now.
-      if (isStillAt(path, file)) return new Lock(file, isTemporary ? path : undefined);
+      if (isStillAt(path, fs.fstatSync(file, { bigint: true }))) {
+        return new Lock(file, isTemporary ? path : undefined);
+      }
       fs.closeSync(file);
     }
+    throw new PlasmaError("lock", `cannot lock ${path}: somebody keeps replacing it`);
   }
 
   [Symbol.dispose](): void {
@@ -62,14 +69,6 @@ function openLockFile(path: string): number {
   }
 }
 
-function isStillAt(path: string, file: number): boolean {
-  try {
-    return Deno.lstatSync(path).ino === fs.fstatSync(file).ino;
-  } catch {
-    return false;
-  }
-}
-
 /** Lock an open file for as long as it stays open; false if another process holds the lock. */
 export async function lockOpenFile(file: number, waitSeconds = 0): Promise<boolean> {
   const wait = waitSeconds === 0 ? ["--nonblock"] : ["--wait", String(waitSeconds)];
@@ -82,11 +81,11 @@ export async function lockOpenFile(file: number, waitSeconds = 0): Promise<boole
   throw new PlasmaError("lock", `flock failed: ${messages.tail}`);
 }
 
-/** True if a process holds the lock of this file; false if the file does not exist. */
+/** True if a process holds the lock of this file; false if there is no such regular file. */
 export async function isLocked(path: string): Promise<boolean> {
   let file;
   try {
-    file = fs.openSync(path, "r");
+    file = openRegularFile(path);
   } catch {
     return false;
   }

@@ -1,5 +1,6 @@
 // @ts-types="../types/colors.d.ts"
 import { bold, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
+import { printable } from "./printable.ts";
 
 /** How much is said. */
 export interface LogOptions {
@@ -10,7 +11,8 @@ export interface LogOptions {
 
 /**
  * What is said to people, on standard error: plain lines that read well in the journal, and on a
- * terminal a line of progress that is written over.
+ * terminal a line of progress that is written over. Whatever words of others a line holds, it stays
+ * one line, and they do nothing to the terminal.
  */
 export class Log {
   readonly #quiet: boolean;
@@ -30,37 +32,37 @@ export class Log {
 
   /** What is being done; not with --quiet. */
   info(line: string): void {
-    if (!this.#quiet) this.#print(line);
+    if (!this.#quiet) this.#print(printable(line));
   }
 
   /** Details that help to find a fault; only with --verbose. */
   detail(line: string): void {
-    if (this.#verbose) this.#print(line);
+    if (this.#verbose) this.#print(printable(line));
   }
 
   success(line: string): void {
-    if (!this.#quiet) this.#print(green(line));
+    if (!this.#quiet) this.#print(green(printable(line)));
   }
 
   warning(line: string): void {
-    this.#print(`${yellow(bold("warning:"))} ${line}`);
+    this.#print(`${yellow(bold("warning:"))} ${printable(line)}`);
   }
 
   error(line: string): void {
-    this.#print(`${red(bold("plasma:"))} ${line}`);
+    this.#print(`${red(bold("plasma:"))} ${printable(line)}`);
   }
 
   /** Show how far the work is: in place on a terminal; elsewhere only every so often. */
   progress(line: string): void {
     if (this.#quiet || !this.#terminal) return;
-    this.#write(`\r\x1b[K${line}`);
+    this.#write(`\r\x1b[K${printable(line)}`);
     this.#progress = line;
   }
 
   #print(text: string): void {
     const clear = this.#progress === "" ? "" : "\r\x1b[K";
     this.#progress = "";
-    this.#write(`${clear}${printable(text)}\n`);
+    this.#write(`${clear}${text}\n`);
   }
 
   #write(text: string): void {
@@ -72,13 +74,4 @@ export class Log {
       // Nobody reads: a backup goes on without its audience.
     }
   }
-}
-
-/** A text without the control characters that file names may smuggle into a terminal or journal. */
-export function printable(text: string): string {
-  return text.replaceAll(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[\d+m)/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { errorCode, PlasmaError } from "../errors.ts";
-import { requireTool } from "./tools.ts";
+import { environmentVariable } from "./environment.ts";
+import { requireTool, toolFolders } from "./tools.ts";
 
 /**
  * The one seam through which plasma starts other programs.
@@ -30,9 +31,10 @@ export type Environment = Readonly<Record<string, string>>;
 export function childEnvironment(extra: Environment = {}): Record<string, string> {
   const environment: Record<string, string> = { LC_ALL: "C" };
   for (const name of inherited) {
-    const value = Deno.env.get(name);
+    const value = environmentVariable(name);
     if (value !== undefined) environment[name] = value;
   }
+  if (environment.PATH !== undefined) environment.PATH = toolFolders().join(":");
   return { ...environment, ...extra };
 }
 
@@ -91,8 +93,7 @@ const lastWordsMs = 500;
  */
 export async function start(command: Command, options: StartOptions = {}): Promise<Child> {
   const { program } = command;
-  await requireTool(program);
-  const process = spawnProcess(command, options);
+  const process = spawnProcess(await requireTool(program), command, options);
   const messages = new Messages();
   process.stderr?.on("data", (chunk: Uint8Array) => messages.add(chunk));
   const exited = new Promise<Exit>((resolve) => {
@@ -113,9 +114,15 @@ export async function start(command: Command, options: StartOptions = {}): Promi
   return { program, process, exited, messages, kill: (signal) => killProcess(process, signal) };
 }
 
-function spawnProcess({ program, args, environment }: Command, options: StartOptions) {
+/** By its path, so that nothing but what was found is run. */
+function spawnProcess(
+  path: string,
+  { program, args, environment }: Command,
+  options: StartOptions,
+) {
   try {
-    return spawn(program, [...args], {
+    return spawn(path, [...args], {
+      argv0: program,
       stdio: [
         options.stdin ?? "ignore",
         options.stdout ?? "ignore",
@@ -155,7 +162,7 @@ export interface ConverseOptions {
   readonly timeoutSeconds?: number;
   /** The child is killed when this is aborted. */
   readonly signal?: AbortSignal;
-  /** No more than this many bytes of standard output are read; by default 16 MiB. */
+  /** The child is killed when it writes more bytes to standard output; by default 16 MiB. */
   readonly maximumOutput?: number;
 }
 
@@ -171,6 +178,8 @@ export interface Output {
   readonly stdout: Uint8Array;
   readonly messages: Messages;
   readonly timedOut: boolean;
+  /** It wrote more than it may and was killed; nothing of its output is kept. */
+  readonly overflowed?: boolean;
 }
 
 /** Run a program to its end and collect what it says. Its exit status is for the caller to judge. */
@@ -189,13 +198,7 @@ export async function run(command: Command, options: RunOptions = {}): Promise<O
  */
 export async function converse(child: Child, options: ConverseOptions): Promise<Output> {
   const { input, timeoutSeconds, signal, maximumOutput = 16 << 20 } = options;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  child.process.stdout?.on("data", (chunk: Uint8Array) => {
-    size += chunk.length;
-    if (size <= maximumOutput) chunks.push(chunk);
-    else child.kill("SIGKILL");
-  });
+  const output = collect(child, maximumOutput);
   // A child that ends before it has read its input is judged by its exit status.
   child.process.stdin?.on("error", () => {});
   if (input !== undefined) child.process.stdin?.end(input);
@@ -210,11 +213,35 @@ export async function converse(child: Child, options: ConverseOptions): Promise<
   signal?.addEventListener("abort", abort);
   try {
     const exit = await child.exited;
-    return { exit, stdout: joinChunks(chunks), messages: child.messages, timedOut };
+    return { exit, ...output(), messages: child.messages, timedOut };
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
   }
+}
+
+/**
+ * Keep what a child writes to the pipe that is its standard output; it is killed if that is too much.
+ *
+ * @returns a function that gives what it has written so far
+ */
+export function collect(
+  child: Child,
+  maximumBytes: number,
+): () => Pick<Output, "stdout" | "overflowed"> {
+  let chunks: Uint8Array[] = [];
+  let size = 0;
+  child.process.stdout?.on("data", (chunk: Uint8Array) => {
+    size += chunk.length;
+    if (size <= maximumBytes) chunks.push(chunk);
+    else {
+      chunks = [];
+      child.kill("SIGKILL");
+      // Its own children may go on writing.
+      child.process.stdout?.destroy();
+    }
+  });
+  return () => ({ stdout: joinChunks(chunks), overflowed: size > maximumBytes });
 }
 
 /** One array of many. */

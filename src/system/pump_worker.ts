@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { errorCode } from "../errors.ts";
+import { type FileIdentity, openSame } from "./same_file.ts";
 import { pump, PumpError, type PumpResult, readLine } from "./pump.ts";
 
 /** The pump in a thread of its own, so that signals and dying children are seen at once. */
@@ -8,8 +9,12 @@ import { pump, PumpError, type PumpResult, readLine } from "./pump.ts";
 export interface TransferRequest {
   /** A file or a pipe. */
   readonly source: string;
+  /** The transfer fails if another file than this one is there; descriptors are not shared. */
+  readonly sourceFile?: FileIdentity | undefined;
   /** Without one the bytes are only counted and hashed. */
   readonly sink?: string;
+  /** Likewise, and the file is not emptied. */
+  readonly sinkFile?: FileIdentity | undefined;
   readonly durable?: boolean;
   readonly limit?: number | undefined;
   readonly drain?: boolean;
@@ -17,6 +22,8 @@ export interface TransferRequest {
   readonly hashed?: boolean;
   /** Before the bytes comes a line of at most so many bytes, which is no part of them. */
   readonly headerLimit?: number | undefined;
+  /** If that line does not begin so, nothing is moved. */
+  readonly headerStart?: string | undefined;
 }
 
 /** What was moved, and the line before it. */
@@ -102,14 +109,19 @@ export async function transfer(
 async function work(order: Order, report: (report: Report) => void): Promise<void> {
   const counter = new BigInt64Array(order.counter);
   try {
-    const source = open("read", order.source, "r");
+    const source = open("read", order.source, "r", order.sourceFile);
     const sink = order.sink === undefined
       ? undefined
-      : open("write", order.sink, order.durable ? "r+" : "w");
+      : open("write", order.sink, order.durable ? "r+" : "w", order.sinkFile);
     report({ kind: "open" });
     const header = order.headerLimit === undefined
       ? undefined
       : readLine(source, order.headerLimit);
+    if (header?.startsWith(order.headerStart ?? "") === false) {
+      // Whoever writes to a pipe that nobody reads is told so.
+      fs.closeSync(source);
+      return report({ kind: "done", result: { ...nothingMoved, header } });
+    }
     const moved = await pump(source, sink, {
       durable: order.durable ?? false,
       limit: order.limit,
@@ -130,9 +142,18 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
   }
 }
 
-function open(side: "read" | "write", path: string, flags: string): number {
+const nothingMoved = { bytes: 0, sha256: "", sinkTookAll: true, framedLikeTar: false } as const;
+
+function open(
+  side: "read" | "write",
+  path: string,
+  flags: string,
+  identity: FileIdentity | undefined,
+): number {
   try {
-    return fs.openSync(path, flags);
+    if (identity === undefined) return fs.openSync(path, flags);
+    const { O_RDONLY, O_WRONLY } = fs.constants;
+    return openSame(path, side === "read" ? O_RDONLY : O_WRONLY, identity);
   } catch (error) {
     throw new PumpError(side, error);
   }

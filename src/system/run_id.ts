@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
+import { digest } from "./digest.ts";
 
 /**
  * Run ids mark all that a run makes (uploads under way, temporary folders, snapshots), so that the
  * next run knows by name what a killed one has left: `20261123T084405Z-MACHINE-TARGET-RANDOM`, where
- * MACHINE stands for this machine and user and TARGET for the destination, both as eight
- * hexadecimal digits of a SHA-256. One run at a time holds the lock of MACHINE and TARGET.
+ * MACHINE stands for this machine and user (see Identity) and TARGET for the destination, both as
+ * eight hexadecimal digits of a SHA-256. One run at a time holds the lock of MACHINE and TARGET.
  */
 export type RunId = string;
 
@@ -34,22 +35,12 @@ export function isSameOwner(a: RunId, b: RunId): boolean {
   return left !== undefined && left.machine === right?.machine && left.target === right.target;
 }
 
-/** The owner of the runs of this machine and user to a destination, see describeDestination(). */
-export function ownerOf(destination: string): RunOwner {
-  return { machine: thisMachine(), target: digest(destination) };
-}
-
-/** Eight digits for this machine (machine-id(5), or else its host name) and user. */
-export function thisMachine(): string {
-  let id;
-  try {
-    id = Deno.readTextFileSync("/etc/machine-id").trim();
-  } catch {
-    id = "";
-  }
-  return digest(`${id || Deno.hostname()} ${Deno.uid()}`);
-}
-
-function digest(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+/**
+ * The owner of the runs of a machine and user to a destination.
+ *
+ * @param machine see Identity
+ * @param destination see describeDestination()
+ */
+export function ownerOf(machine: string, destination: string): RunOwner {
+  return { machine, target: digest(destination) };
 }

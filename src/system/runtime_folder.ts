@@ -1,7 +1,10 @@
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "./durable.ts";
+import { machineIdentity } from "./identity.ts";
 import { isLocked, Lock } from "./lock.ts";
-import { newRunId, type RunId, type RunOwner, runOwner, thisMachine } from "./run_id.ts";
+import { privatePlace } from "./private_place.ts";
+import { removeTree } from "./remove_tree.ts";
+import { newRunId, type RunId, type RunOwner, runOwner } from "./run_id.ts";
 
 /** A run that ends, or that looks whether we live, holds the lock for a moment. */
 const lockWaitSeconds = 1;
@@ -28,7 +31,7 @@ export class RunPlace implements AsyncDisposable {
    * @returns undefined if another run holds the lock
    */
   static async enter(owner: RunOwner): Promise<RunPlace | undefined> {
-    const base = runtimeFolder();
+    const base = privatePlace();
     const lock = await Lock.take(`${base}/${owner.target}.lock`, {
       waitSeconds: lockWaitSeconds,
       isTemporary: true,
@@ -46,23 +49,26 @@ export class RunPlace implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.folder, { recursive: true }).catch(() => {});
+  [Symbol.asyncDispose](): Promise<void> {
+    removeTree(this.folder);
     this.#lock[Symbol.dispose]();
+    return Promise.resolve();
   }
 }
 
 /**
  * True if the run with this id is under way on this machine, as far as we can know: runs of other
- * machines and users are taken for alive.
+ * machines and users are taken for alive. Only for what lies on this machine, whose lock tells: of
+ * another one with the same identity, a copy in all respects, we cannot know anything.
  *
  * @param own the owner whose lock we hold ourselves
  */
 export async function isAlive(id: RunId, own: RunOwner): Promise<boolean> {
   const owner = runOwner(id);
-  if (owner?.machine !== thisMachine()) return true;
+  const { machine, former } = await machineIdentity();
+  if (owner === undefined || ![machine, ...former].includes(owner.machine)) return true;
   if (owner.target === own.target) return false;
-  return await isLocked(`${runtimeFolder()}/${owner.target}.lock`);
+  return await isLocked(`${privatePlace()}/${owner.target}.lock`);
 }
 
 async function sweep(base: string, own: RunOwner): Promise<void> {
@@ -71,7 +77,7 @@ async function sweep(base: string, own: RunOwner): Promise<void> {
     const isDead = name.startsWith(pipeFolderPrefix)
       ? isOld(path) && !await isLocked(`${path}/${pipeFolderLock}`)
       : runOwner(name) !== undefined && !await isAlive(name, own);
-    if (isDirectory && isDead) await Deno.remove(path, { recursive: true }).catch(() => {});
+    if (isDirectory && isDead) removeTree(path);
   }
 }
 
@@ -94,47 +100,25 @@ export class PipeFolder implements AsyncDisposable {
   private constructor(readonly path: string, readonly lock: Lock | undefined) {}
 
   static async make(): Promise<PipeFolder> {
-    const path = await Deno.makeTempDir({ dir: runtimeFolder(), prefix: pipeFolderPrefix });
+    const path = await Deno.makeTempDir({ dir: privatePlace(), prefix: pipeFolderPrefix });
     Deno.chmodSync(path, 0o700);
     return new PipeFolder(path, await Lock.take(`${path}/${pipeFolderLock}`));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true }).catch(() => {});
+  [Symbol.asyncDispose](): Promise<void> {
+    removeTree(this.path);
     this.lock?.[Symbol.dispose]();
+    return Promise.resolve();
   }
 }
+
+let mounts: string | undefined;
 
 /** An empty folder, on which a process mounts what only it needs, in a mount namespace of its own. */
 export function mountPlace(): string {
-  const folder = `${runtimeFolder()}/mounts`;
-  makePrivateFolder(folder);
-  return folder;
-}
-
-/** `/run/plasma` for root, else the user's runtime folder, else a private one in /tmp. */
-function runtimeFolder(): string {
-  const uid = Deno.uid();
-  const own = Deno.env.get("XDG_RUNTIME_DIR");
-  let folder = `/tmp/plasma-${uid}`;
-  if (uid === 0 && isFolder("/run")) folder = "/run/plasma";
-  else if (own?.startsWith("/") && isFolder(own)) folder = `${own}/plasma`;
-  try {
-    makePrivateFolder(folder);
-    const { uid: holder, mode } = Deno.lstatSync(folder);
-    if (holder === uid && ((mode ?? 0) & 0o022) === 0) return folder;
-  } catch (error) {
-    throw new PlasmaError("start", `cannot make the folder ${folder}: ${reasonOf(error)}`);
+  if (mounts === undefined) {
+    mounts = `${privatePlace()}/mounts`;
+    makePrivateFolder(mounts);
   }
-  throw new PlasmaError("start", `the folder ${folder} belongs to somebody else`, {
-    remedy: "remove it",
-  });
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
+  return mounts;
 }

@@ -120,7 +120,7 @@ testThatNeeds(
 
 testThatNeeds(
   ["program strace"],
-  "whichever link fails for want of space, what is there stays whole",
+  "whichever link fails for want of space, what is there stays whole (row 31)",
   async () => {
     // The probe before the upload, the sidecar, the archive.
     assertEquals(await failEach("linkat", "ENOSPC"), ["part", "sha256", "part"]);
@@ -129,7 +129,7 @@ testThatNeeds(
 
 testThatNeeds(
   ["program strace"],
-  "at whichever step a run is killed, the next run goes well and removes what it left",
+  "at whichever step a run is killed, the next run goes well and removes what it left (row 23)",
   async () => {
     using scene = new Scene();
     const steps: Record<string, number> = { fsync: 0, linkat: 0, unlink: 0 };

@@ -40,3 +40,22 @@ Deno.test("a session that was opened ahead of its use may be lost", async () => 
   const { code, stderr } = await plasma(["backup", "--config", config]);
   assertEquals([code, archivesIn(storage).length], [0, 1], stderr);
 });
+
+Deno.test("a storage folder of any name is taken literally over SSH too (row 4)", async () => {
+  using folder = new TemporaryFolder();
+  await using sshd = await Sshd.start();
+  folder.write("data/file", "content");
+  for (
+    const name of ["a'b\"c", "$(touch executed)", "`touch executed`;touch executed", " $HOME *"]
+  ) {
+    const storage = folder.storage(name);
+    const config = writeConfig(folder, storage, { ssh: sshd.settings });
+    const { code, stderr } = await plasma(["backup", "--config", config], {
+      currentFolder: folder.path,
+    });
+    assertEquals([code, archivesIn(storage).length], [0, 1], stderr);
+  }
+  assertEquals(namesIn(folder.path).includes("executed"), false);
+  // The commands of the storage host would be run in the home of its login.
+  assertEquals(namesIn(Deno.env.get("HOME") ?? "/").includes("executed"), false);
+});

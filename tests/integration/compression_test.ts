@@ -76,7 +76,7 @@ testThatNeeds(needs, "a level makes a difference, and a wrong one is refused", a
   }
 });
 
-testThatNeeds(needs, "a compressor that is missing is named, and nothing is stored", async () => {
+testThatNeeds(needs, "row 11: a missing compressor is named, and nothing is stored", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   folder.write("data/file", "content");

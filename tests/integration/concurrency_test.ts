@@ -18,7 +18,7 @@ import { Sshd } from "../support/sshd.ts";
 import { assertAllVerify } from "../support/storage.ts";
 
 for (const way of ["local", "ssh"] as const) {
-  Deno.test(`of two agents at once (${way}) one works, the other ends with status 4`, async () => {
+  Deno.test(`of two agents at once (${way}) one works, the other ends with status 4 (row 12)`, async () => {
     using folder = new TemporaryFolder();
     const data = writeLargeData(folder, 20 << 20);
     const storage = folder.storage("storage");
@@ -38,7 +38,7 @@ for (const way of ["local", "ssh"] as const) {
   });
 }
 
-Deno.test("of many agents that start at once one works, the others end with status 4", async () => {
+Deno.test("of many agents that start at once one works, the others end with status 4 (row 12)", async () => {
   using folder = new TemporaryFolder();
   const data = writeLargeData(folder, 8 << 20);
   const storage = folder.storage("storage");
@@ -67,7 +67,7 @@ Deno.test("agents with other sources and ways share a storage folder without har
   assertEquals(namesIn(`${storage}/.plasma/incoming`), []);
 });
 
-Deno.test("runs in one minute get distinct names, the later ones with seconds", async () => {
+Deno.test("runs in one minute get distinct names, the later ones with seconds (row 35)", async () => {
   using folder = new TemporaryFolder();
   folder.write("data/file", "content");
   const storage = folder.storage("storage", { daily: 100, weekly: 100, monthly: 100 });
@@ -102,7 +102,7 @@ Deno.test("many agents with destinations of their own do not get into each other
 
 testThatNeeds(
   ["root", "program strace"],
-  "to look whether a run is dead does not hold up the next one",
+  "to look whether a run is dead does not hold up the next one (row 13)",
   async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");

@@ -55,7 +55,7 @@ const wrongKeys: readonly (readonly [wrong: object, messages: readonly RegExp[]]
 ];
 
 for (const [wrong, messages] of wrongKeys) {
-  Deno.test(`a config with ${JSON.stringify(wrong)} is refused, all faults at once`, async () => {
+  Deno.test(`a config with ${JSON.stringify(wrong)} is refused, all faults at once (rows 1, 2)`, async () => {
     const { code, stderr, lastLine, left, stored } = await backupWith(wrong);
     assertEquals([code, stored, left.includes("hook-ran")], [2, 0, false], stderr);
     for (const message of messages) assertMatch(stderr, message);
@@ -85,7 +85,7 @@ const wrongTexts: readonly (readonly [what: string, text: string | Uint8Array, m
   ];
 
 for (const [what, text, message] of wrongTexts) {
-  Deno.test(`a config file with ${what} is refused with line and column`, async () => {
+  Deno.test(`a config file with ${what} is refused with line and column (row 3)`, async () => {
     const { code, lastLine } = await backupWith(text);
     assertEquals(code, 2);
     assertMatch(lastLine, message);
@@ -93,14 +93,14 @@ for (const [what, text, message] of wrongTexts) {
   });
 }
 
-Deno.test("a config that is a folder is refused", async () => {
+Deno.test("a config that is a folder is refused (row 3)", async () => {
   using folder = new TemporaryFolder();
   const { code, lastLine } = await plasma(["backup", "--config", folder.path]);
   assertEquals(code, 2);
   assertStringIncludes(lastLine, `${folder.path} is not a regular file`);
 });
 
-Deno.test("a byte order mark, comments and trailing commas are accepted", async () => {
+Deno.test("a byte order mark, comments and trailing commas are accepted (row 3)", async () => {
   using folder = new TemporaryFolder();
   folder.write("data/file", "content");
   const storage = folder.storage("storage");
@@ -133,7 +133,7 @@ const injections: readonly (readonly [key: string, (touch: string) => object])[]
 ];
 
 for (const [key, make] of injections) {
-  Deno.test(`${JSON.stringify(make("touch X"))} is refused and runs nothing`, async () => {
+  Deno.test(`${JSON.stringify(make("touch X"))} is refused and runs nothing (row 4)`, async () => {
     using folder = new TemporaryFolder();
     const { code, stderr } = await backupWith(make(`touch ${folder.at("executed")}`));
     assertEquals(code, 2);
@@ -143,7 +143,7 @@ for (const [key, make] of injections) {
 }
 
 for (const name of ["a'b\"c", "$(touch executed)", "`touch executed`;touch executed", " $HOME *"]) {
-  Deno.test(`a storage folder named ${JSON.stringify(name)} is taken literally`, async () => {
+  Deno.test(`a storage folder named ${JSON.stringify(name)} is taken literally (row 4)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const storage = folder.storage(name);
@@ -173,7 +173,7 @@ const wrongPolicies: readonly (readonly [policy: unknown, message: RegExp])[] = 
 ];
 
 for (const [policy, message] of wrongPolicies) {
-  Deno.test(`a policy ${JSON.stringify(policy)} is refused and nothing is deleted`, async () => {
+  Deno.test(`a policy ${JSON.stringify(policy)} is refused and nothing is deleted (rows 1, 2)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const storage = folder.storage("storage", policy as object);

@@ -63,7 +63,7 @@ class Disk implements AsyncDisposable {
 
 testThatNeeds(
   ["root"],
-  "what was acknowledged before a power cut is there and whole after it",
+  "what was acknowledged before a power cut is there and whole after it (row 33)",
   async () => {
     await using disk = await Disk.make(400);
     const acknowledged: string[] = [];
@@ -112,7 +112,7 @@ async function backupInjected(disk: Disk, injection: string) {
 for (const call of ["fsync", "linkat", "unlink"]) {
   testThatNeeds(
     ["root", "program strace"],
-    `kill -9 or a power cut at any ${call} tears nothing`,
+    `kill -9 or a power cut at any ${call} tears nothing (rows 23, 33)`,
     async () => {
       await using disk = await Disk.make(64);
       assertEquals((await plasma(disk.args)).code, 0);

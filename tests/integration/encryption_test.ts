@@ -67,7 +67,7 @@ testThatNeeds(needs, "the words are not in the archive, nor the secret key near 
   assertEquals((await site.restore("--identity", file)).content, "secret words");
 });
 
-testThatNeeds(needs, "the wrong key and no key fail, and unpack nothing", async () => {
+testThatNeeds(needs, "the wrong key and no key fail, and unpack nothing (row 44)", async () => {
   using site = new Encrypted();
   const [right, wrong] = [await newKey(site.folder), await newKey(site.folder, "wrong")];
   await backUp([site.storage], "--recipient", right.recipient, site.folder.at("data"));

@@ -13,7 +13,7 @@ async function modesIn(storage: string): Promise<string[]> {
 }
 
 for (const umask of ["000", "777", "077"]) {
-  Deno.test(`files are 0600 and folders 0700 with umask ${umask}`, async () => {
+  Deno.test(`files are 0600 and folders 0700 with umask ${umask} (row 10)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const through = ["sh", "-c", `umask ${umask}; exec "$@"`, "sh"];
@@ -45,7 +45,7 @@ for (const umask of ["000", "777", "077"]) {
   });
 }
 
-Deno.test("the tempfile is 0600 with umask 000, and gone afterwards", async () => {
+Deno.test("the tempfile is 0600 with umask 000, and gone afterwards (row 10)", async () => {
   using folder = new TemporaryFolder();
   writeLargeData(folder, 16 << 20);
   const [storage, tempfile] = [folder.storage("storage"), folder.at("staged")];
@@ -95,7 +95,7 @@ Deno.test("a tempfile that a killed run has left is replaced, never written thro
 });
 
 for (const umask of ["000", "777"]) {
-  Deno.test(`what comes over SSH is 0600 with umask ${umask} on the storage host`, async () => {
+  Deno.test(`what comes over SSH is 0600 with umask ${umask} on the storage host (row 10)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const storage = folder.storage("storage");

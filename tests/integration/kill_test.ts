@@ -19,7 +19,7 @@ const victims: readonly (readonly [way: "local" | "ssh", role: Role, said: RegEx
   ];
 
 for (const [way, role, said] of victims) {
-  Deno.test(`kill -9 of ${role} in the middle of an upload (${way}) leaves no archive`, async () => {
+  Deno.test(`kill -9 of ${role} in the middle of an upload (${way}) leaves no archive (rows 21, 23, 25)`, async () => {
     await using upload = await UploadUnderWay.start(way);
     Deno.kill(await upload.processOf(role), "SIGKILL");
     const { code, signal, lastLine } = await upload.agent.output;
@@ -32,7 +32,7 @@ for (const [way, role, said] of victims) {
   });
 }
 
-Deno.test("kill -9 of the agent, alone or with all it has started, leaves no archive", async () => {
+Deno.test("kill -9 of the agent, alone or with all it has started, leaves no archive (row 23)", async () => {
   // Both at once: what is left of their SSH connections takes some seconds to end.
   await using alone = await UploadUnderWay.start("ssh");
   await using together = await UploadUnderWay.start("ssh");
@@ -47,7 +47,7 @@ Deno.test("kill -9 of the agent, alone or with all it has started, leaves no arc
   await Promise.all([alone.assertHarmless(), together.assertHarmless()]);
 });
 
-Deno.test("a killed tar is no success although all its bytes arrive", async () => {
+Deno.test("a killed tar is no success although all its bytes arrive (row 21)", async () => {
   await using upload = await UploadUnderWay.start("ssh");
   Deno.kill(await upload.processOf("tar"), "SIGTERM");
   const { code, lastLine } = await upload.agent.output;
@@ -56,7 +56,7 @@ Deno.test("a killed tar is no success although all its bytes arrive", async () =
   await upload.assertHarmless();
 });
 
-Deno.test("when sshd is gone in the middle of an upload, retries are made and then it fails", async () => {
+Deno.test("when sshd is gone in the middle of an upload, retries are made and then it fails (row 25)", async () => {
   await using upload = await UploadUnderWay.start("ssh", {
     flags: ["--bandwidth-limit", "8M", "--retries", "1", "--retry-delay", "1s"],
   });
@@ -73,7 +73,7 @@ Deno.test("when sshd is gone in the middle of an upload, retries are made and th
 const stages = ["executeBefore", "executeAfterSnapshot", "executeAfter", "executeAlways"] as const;
 
 for (const stage of stages) {
-  Deno.test(`kill -9 of the agent during ${stage} needs no manual step`, async () => {
+  Deno.test(`kill -9 of the agent during ${stage} needs no manual step (rows 13, 23)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const storage = folder.storage("storage");
@@ -101,7 +101,7 @@ for (const stage of stages) {
   });
 }
 
-Deno.test("a tempfile that a killed run left is gone after the next run", async () => {
+Deno.test("a tempfile that a killed run left is gone after the next run (row 23)", async () => {
   using folder = new TemporaryFolder();
   writeLargeData(folder);
   const storage = folder.storage("storage");

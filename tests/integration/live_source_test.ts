@@ -5,7 +5,7 @@ import { assertNothingLeft, slowly, untilMidUpload, writeLargeData } from "../su
 import { testThatNeeds } from "../support/skip.ts";
 import { assertAllVerify, membersOf } from "../support/storage.ts";
 
-Deno.test("a missing folder fails the run before an upload, and nothing is rotated", async () => {
+Deno.test("a missing folder fails the run before an upload, and nothing is rotated (row 5)", async () => {
   using folder = new TemporaryFolder();
   folder.write("data/file", "content");
   const storage = folder.storage("storage", { daily: 1 });
@@ -39,7 +39,7 @@ const changes: readonly (readonly [what: string, change: (data: string) => void,
 ];
 
 for (const [what, change, message] of changes) {
-  Deno.test(`a file that ${what} while it is read is named, and the archive stored`, async () => {
+  Deno.test(`a file that ${what} while it is read is named, and the archive stored (row 8)`, async () => {
     using folder = new TemporaryFolder();
     if (what !== "vanishes") writeLargeData(folder, 32 << 20);
     else {for (let n = 0; n < 16; n++) {
@@ -62,7 +62,7 @@ for (const [what, change, message] of changes) {
 
 testThatNeeds(
   ["root", "program setpriv"],
-  "an unreadable file fails the run and is named",
+  "an unreadable file fails the run and is named (row 9)",
   async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
@@ -80,7 +80,7 @@ testThatNeeds(
 
 testThatNeeds(
   ["root", "program strace"],
-  "a read error fails the run and names the file",
+  "a read error fails the run and names the file (row 9)",
   async () => {
     using folder = new TemporaryFolder();
     const bad = folder.write("data/bad-sectors", new Uint8Array(1 << 20).fill(7));

@@ -13,7 +13,7 @@ const bytes = 256 << 20;
 const mostKilobytes = 120_000;
 
 for (const role of ["plasma serve", "ssh master"] as const) {
-  Deno.test(`while ${role} is stopped memory stays flat, and then the run goes on`, async () => {
+  Deno.test(`while ${role} is stopped memory stays flat, and then the run goes on (row 24)`, async () => {
     await using upload = await UploadUnderWay.start("ssh", { flags: [], bytes });
     const receiver = await upload.processOf(role);
     Deno.kill(receiver, "SIGSTOP");

@@ -71,7 +71,7 @@ class HostileSite implements Disposable {
 }
 
 for (const [name, lines] of Object.entries(tricks)) {
-  testThatNeeds(["program python3"], `writes nothing outside: ${name}`, async () => {
+  testThatNeeds(["program python3"], `writes nothing outside: ${name} (row 44)`, async () => {
     using site = new HostileSite();
     await site.put(1, `add("good", content=b"good"); ${lines}`);
     await site.restore();
@@ -119,7 +119,7 @@ const needs = ["program age", "program zstd"] as const;
 
 testThatNeeds(
   needs,
-  "an archive that is not what was stored is never restored as good",
+  "an archive that is not what was stored is never restored as good (row 44)",
   async () => {
     using folder = new TemporaryFolder();
     await using sshd = await Sshd.start();

@@ -118,7 +118,7 @@ Deno.test("a hard link without the file that it is a link to says what to do", a
   assertEquals(Deno.statSync(site.folder.at(`both/${link}`)).nlink, 2);
 });
 
-Deno.test("a folder that is not empty is refused, but with --into-existing", async () => {
+Deno.test("a folder that is not empty is refused, but with --into-existing (row 44)", async () => {
   using site = await stored();
   site.folder.write("target/own", "mine");
   site.folder.write(site.restored("a/one").slice(site.folder.path.length + 1), "old");
@@ -183,7 +183,7 @@ Deno.test("--json tells what was restored", async () => {
   });
 });
 
-testThatNeeds(["root"], "a target that is full fails, and says so", async () => {
+testThatNeeds(["root"], "a target that is full fails, and says so (row 44)", async () => {
   using site = await stored();
   site.folder.write("data/large", new Uint8Array(4 << 20).fill(65));
   await backUp([site.storage], site.folder.at("data"));

@@ -3,6 +3,7 @@ import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { Mount } from "../support/mounts.ts";
 import { plasma, startPlasma } from "../support/plasma.ts";
 import { measuringMemory } from "../support/processes.ts";
+import { claimOf, request, runId, serve } from "../support/serve.ts";
 import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 import { fingerprints } from "../support/storage.ts";
@@ -98,7 +99,7 @@ Deno.test("rotate of a folder without policy ends with status 2", async () => {
   assertEquals(archivesIn(folder.at("bare")), daily(2));
 });
 
-Deno.test("what is not an archive is neither counted nor deleted, and named", async () => {
+Deno.test("what is not an archive is neither counted nor deleted, and named (row 39)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage", { daily: 1 });
   const foreign = [
@@ -145,7 +146,7 @@ Deno.test("the newest archive is never deleted, whatever the policy says", async
   assertEquals(archivesIn(storage), daily(3).slice(2));
 });
 
-Deno.test("an archive dated in the future is reported, kept and pushes nothing out", async () => {
+Deno.test("an archive dated in the future is reported, kept and pushes nothing out (row 42)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage", { daily: 2 });
   writeArchives(folder, "storage", [...daily(2), "29990101-0000-daily.tar"]);
@@ -172,7 +173,7 @@ Deno.test("keepWithin keeps what is young", async () => {
 
 testThatNeeds(
   ["root", "program python3"],
-  "100,000 archives are rotated with flat memory",
+  "100,000 archives are rotated fast and with flat memory (row 40)",
   async () => {
     using folder = new TemporaryFolder();
     const storage = folder.at("storage");
@@ -187,10 +188,12 @@ testThatNeeds(
         `${storage}/${day.toString().replaceAll("-", "")}-0000-daily.tar`,
       );
     }
+    const start = Date.now();
     const { code, stdout, stderr } = await plasma(["rotate", storage], {
       through: measuringMemory,
     });
     assertEquals(code, 0, stderr);
+    assertEquals(Date.now() - start < 20_000, true, "it takes seconds");
     assertMatch(stdout, /: 10 kept, 99990 deleted$/m);
     const kilobytes = Number(stderr.trimEnd().split("\n").at(-1));
     assertEquals(kilobytes > 10_000 && kilobytes < 300_000, true, `${kilobytes} KiB`);
@@ -199,7 +202,7 @@ testThatNeeds(
 
 testThatNeeds(
   ["root", "program chattr"],
-  "one archive that cannot be deleted does not keep the others",
+  "one archive that cannot be deleted does not keep the others (row 41)",
   async () => {
     using folder = new TemporaryFolder();
     const image = folder.at("image");
@@ -218,7 +221,7 @@ testThatNeeds(
   },
 );
 
-Deno.test("two rotations at once leave what the policy keeps", async () => {
+Deno.test("two rotations at once leave what the policy keeps (row 41)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage", { daily: 5 });
   const names = daily(400);
@@ -231,7 +234,7 @@ Deno.test("two rotations at once leave what the policy keeps", async () => {
   assertEquals(deleted.sort(), names.slice(0, -5), "each archive is deleted by one of them");
 });
 
-Deno.test("archives that vanish during a rotation do no harm", async () => {
+Deno.test("archives that vanish during a rotation do no harm (row 41)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage", { daily: 5 });
   const names = daily(3000);
@@ -248,4 +251,83 @@ Deno.test("archives that vanish during a rotation do no harm", async () => {
   const { code, stderr } = await rotation.output;
   assertEquals(code, 0, stderr);
   assertEquals(archivesIn(storage), names.slice(-5));
+});
+
+/** One archive a night up to today, as the calendar labels them where the policy keeps all three. */
+function nightly(today: Temporal.PlainDate, count: number, onlyDaily = false): string[] {
+  return Array.from({ length: count }, (_, ago) => {
+    const date = today.subtract({ days: ago });
+    const usual = date.day === 1 ? "monthly" : date.dayOfWeek === 1 ? "weekly" : "daily";
+    return `${date.toString().replaceAll("-", "")}-0000-${onlyDaily ? "daily" : usual}.tar`;
+  }).reverse();
+}
+
+/** What a thief does who has a key that may store: so many empty archives, one after the other. */
+async function storeEmptyArchives(storage: string, count: number): Promise<void> {
+  const flags = ["--root", storage, "--allow", "store"];
+  for (let number = 1; number <= count; number++) {
+    const parameters = { folder: storage, run: runId(number), kind: "tar", ...claimOf("") };
+    for (const verb of ["store", "commit"]) {
+      const { ok, message } = await serve(request(verb, parameters), flags);
+      assertEquals([ok, message], [true, ""]);
+    }
+  }
+}
+
+const today = () => Temporal.Now.plainDateISO();
+
+/** Do something within one day, again if it has gone over midnight. */
+async function withinOneDay(action: (day: Temporal.PlainDate) => Promise<void>): Promise<void> {
+  for (;;) {
+    const day = today();
+    try {
+      return await action(day);
+    } catch (error) {
+      if (today().equals(day)) throw error;
+    }
+  }
+}
+
+Deno.test("row 50: seven empty archives in seven seconds push out no good one", async () => {
+  await withinOneDay(async (day) => {
+    using folder = new TemporaryFolder();
+    const storage = folder.at("storage");
+    assertEquals((await plasma(["init", storage])).code, 0);
+    writeArchives(folder, "storage", nightly(day, 250));
+    assertEquals((await plasma(["rotate", storage])).code, 0);
+    const good = archivesIn(storage);
+    // So it is on any day of a year.
+    const fortnight = nightly(day, 14);
+    assertEquals(good.filter((name) => fortnight.includes(name)), fortnight);
+    assertEquals(good.filter((name) => name.includes("monthly")).length, 6);
+
+    await storeEmptyArchives(storage, 7);
+    const { code, stderr } = await plasma(["rotate", storage]);
+    assertEquals(code, 0, stderr);
+    const left = archivesIn(storage);
+    assertEquals(left.filter((name) => good.includes(name)), good);
+    assertEquals(left.length, good.length + 7);
+  });
+});
+
+Deno.test("row 50: nor do they where the policy has no keepWithin", async () => {
+  await withinOneDay(async (day) => {
+    using folder = new TemporaryFolder();
+    const storage = folder.storage("storage", { daily: 7 });
+    const good = nightly(day, 7, true);
+    writeArchives(folder, "storage", nightly(day, 20, true));
+    await storeEmptyArchives(storage, 8);
+    const added = archivesIn(storage).slice(20);
+    assertEquals(added.length, 8);
+
+    const { code, stdout, stderr } = await plasma(["rotate", storage]);
+    assertEquals(code, 0, stderr);
+    assertEquals(archivesIn(storage), [...good, ...added.slice(1)]);
+    const oldest = day.subtract({ days: 6 });
+    assertStringIncludes(stdout, `${good[0]}  first daily of ${oldest}, 7 of 7 days\n`);
+    // Also the next times, and by the key's own request.
+    const again = await serve(request("rotate", { folder: storage }), ["--allow", "rotate"]);
+    assertEquals([again.ok, again.message], [true, ""]);
+    assertEquals(archivesIn(storage), [...good, ...added.slice(1)]);
+  });
 });

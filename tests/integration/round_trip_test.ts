@@ -21,7 +21,7 @@ async function unpackTree(archive: string, tree: string, target: string): Promis
 
 const needs = ["root", "program python3"] as const;
 
-testThatNeeds(needs, "a tree of everything that is hard comes back as it was", async () => {
+testThatNeeds(needs, "rows 6, 7: a tree of all that is hard comes back as it was", async () => {
   using folder = new TemporaryFolder();
   await using sshd = await Sshd.start();
   const storage = folder.storage("storage");
@@ -44,7 +44,7 @@ testThatNeeds(needs, "a tree of everything that is hard comes back as it was", a
 
 testThatNeeds(
   needs,
-  "plasma restore brings back what is deeper than a path may be long",
+  "plasma restore brings back what is deeper than a path may be long (row 7)",
   async () => {
     using folder = new TemporaryFolder();
     await using sshd = await Sshd.start();
@@ -88,7 +88,7 @@ testThatNeeds(needs, "a plain tar -xp brings back all but attributes and ACLs", 
   assertEquals(restored, await walk(folder.at("tree")));
 });
 
-testThatNeeds(needs, "hard links across configured folders stay hard links", async () => {
+testThatNeeds(needs, "hard links across configured folders stay hard links (row 7)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   folder.write("a/file", "content");
@@ -124,7 +124,7 @@ const strangeFolders = [
   "a".repeat(255),
 ];
 
-testThatNeeds(needs, "configured folders of any name come back, and only they", async () => {
+testThatNeeds(needs, "row 6: folders of any name come back, and only they", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   for (const name of strangeFolders) folder.write(`source/${name}/file`, name);

@@ -22,7 +22,7 @@ Deno.test("hello says what is there and changes nothing", async () => {
   assertEquals(namesIn(storage), before);
 });
 
-Deno.test("store and commit make an archive, list shows it, a second commit gives the same", async () => {
+Deno.test("store and commit make an archive, list shows it, a second commit gives the same (row 30)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   const content = "an archive\0\n with more than a line";
@@ -56,7 +56,7 @@ const wrongClaims: readonly (readonly [what: string, claim: object])[] = [
 ];
 
 for (const [what, claim] of wrongClaims) {
-  Deno.test(`a commit that claims ${what} is refused and the upload is gone`, async () => {
+  Deno.test(`a commit that claims ${what} is refused and the upload is gone (row 30)`, async () => {
     using folder = new TemporaryFolder();
     const storage = folder.storage("storage");
     assertEquals((await serve(request("store", { folder: storage, run }, content))).ok, true);
@@ -70,7 +70,7 @@ for (const [what, claim] of wrongClaims) {
   });
 }
 
-Deno.test("an upload without commit is never an archive, and the owner's next one removes it", async () => {
+Deno.test("an upload without commit is never an archive, and the owner's next one removes it (row 30)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   for (const id of [runId(1), other]) {
@@ -90,7 +90,7 @@ Deno.test("an upload without commit is never an archive, and the owner's next on
   );
 });
 
-Deno.test("a commit without upload, and one before the upload's end, are refused", async () => {
+Deno.test("a commit without upload, and one before the upload's end, are refused (row 30)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   const commit = request("commit", { folder: storage, run, kind: "tar", ...claimOf("abc") });
@@ -189,7 +189,7 @@ const nonsense: readonly (readonly [what: string, input: string | Uint8Array, me
   ];
 
 for (const [what, input, message] of nonsense) {
-  Deno.test(`serve refuses ${what} in one line`, async () => {
+  Deno.test(`serve refuses ${what} in one line (row 38)`, async () => {
     const { code, ok, message: said } = await serve(input);
     assertEquals([code, ok], [1, false]);
     assertMatch(said, message);
@@ -203,7 +203,7 @@ for (
     ["is a file", (path: string) => Deno.writeTextFileSync(path, "x")],
   ] as const
 ) {
-  Deno.test(`no verb makes anything of a storage folder that ${what}`, async () => {
+  Deno.test(`no verb makes anything of a storage folder that ${what} (row 32)`, async () => {
     using folder = new TemporaryFolder();
     make(folder.at("storage"));
     const parameters = { folder: folder.at("storage"), run, kind: "tar", ...claimOf("x") };

@@ -13,7 +13,7 @@ const signals = Object.keys(numbers) as EndingSignal[];
 
 for (const way of ["local", "ssh"] as const) {
   for (const signal of way === "local" ? signals : ["SIGTERM"] as const) {
-    Deno.test(`${signal} in the middle of an upload (${way}) ends the run cleanly`, async () => {
+    Deno.test(`${signal} in the middle of an upload (${way}) ends the run cleanly (row 22)`, async () => {
       await using upload = await UploadUnderWay.start(way);
       upload.agent.child.kill(signal);
       const { code, stdout, lastLine } = await upload.agent.output;
@@ -68,7 +68,7 @@ const last = (folder: TemporaryFolder) => ({
 
 for (const signal of signals) {
   for (const stage of ["executeBefore", "executeAfterSnapshot", "executeAfter"]) {
-    Deno.test(`${signal} during ${stage} ends the hook and the run`, async () => {
+    Deno.test(`${signal} during ${stage} ends the hook and the run (row 22)`, async () => {
       using folder = new TemporaryFolder();
       const { child, output, storage } = await stayIn(stage, folder, last(folder));
       child.kill(signal);
@@ -87,7 +87,7 @@ for (const signal of signals) {
   }
 }
 
-Deno.test("a second signal ends the hooks after a failure too", async () => {
+Deno.test("a second signal ends the hooks after a failure too (row 22)", async () => {
   using folder = new TemporaryFolder();
   const stay = `echo failure >>${folder.at("log")}; tail -f ${folder.at("data/file")}`;
   const more = { executeOnFailure: [stay, `echo no >>${folder.at("log")}`] };
@@ -104,7 +104,7 @@ Deno.test("a second signal ends the hooks after a failure too", async () => {
   await assertNothingLeft(storage);
 });
 
-Deno.test("two signals at once are as good as one", async () => {
+Deno.test("two signals at once are as good as one (row 22)", async () => {
   await using upload = await UploadUnderWay.start("ssh");
   upload.agent.child.kill("SIGTERM");
   upload.agent.child.kill("SIGINT");
@@ -114,7 +114,7 @@ Deno.test("two signals at once are as good as one", async () => {
   await upload.assertHarmless();
 });
 
-Deno.test("a signal to the whole group, as a terminal sends it, ends the run cleanly", async () => {
+Deno.test("a signal to the whole group, as a terminal sends it, ends the run cleanly (row 22)", async () => {
   await using upload = await UploadUnderWay.start("ssh");
   const family = await descendants(upload.pid);
   for (const pid of [...family.map(({ pid }) => pid), upload.pid]) Deno.kill(pid, "SIGINT");
@@ -123,7 +123,7 @@ Deno.test("a signal to the whole group, as a terminal sends it, ends the run cle
   await upload.assertHarmless();
 });
 
-Deno.test("a signal while the archive is staged leaves no tempfile", async () => {
+Deno.test("a signal while the archive is staged leaves no tempfile (row 22)", async () => {
   using folder = new TemporaryFolder();
   folder.write("data/large", new Uint8Array(64 << 20).fill(7));
   const storage = folder.storage("storage");

@@ -26,7 +26,7 @@ async function failOverSsh(
   return lastLine;
 }
 
-Deno.test("a refused connection fails before any hook", async () => {
+Deno.test("a refused connection fails before any hook (row 25)", async () => {
   using folder = new TemporaryFolder();
   await using sshd = await Sshd.start();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -36,13 +36,13 @@ Deno.test("a refused connection fails before any hook", async () => {
   assertMatch(line, /^plasma: connection: ssh to 127\.0\.0\.1 .*Connection refused; look whether/);
 });
 
-Deno.test("a host that does not exist fails before any hook", async () => {
+Deno.test("a host that does not exist fails before any hook (row 25)", async () => {
   using folder = new TemporaryFolder();
   await using sshd = await Sshd.start();
   assertMatch(await failOverSsh(sshd, folder, { host: "host.invalid" }), /host\.invalid/);
 });
 
-Deno.test("an unknown host key is never accepted, and ssh's own words are shown", async () => {
+Deno.test("an unknown host key is never accepted, and ssh's own words are shown (row 27)", async () => {
   using folder = new TemporaryFolder();
   await using sshd = await Sshd.start();
   const knownHostsFile = folder.write("known_hosts", "");
@@ -52,7 +52,7 @@ Deno.test("an unknown host key is never accepted, and ssh's own words are shown"
   assertEquals(Deno.readTextFileSync(knownHostsFile), "");
 });
 
-Deno.test("a changed host key is never accepted, and ssh's own words are shown", async () => {
+Deno.test("a changed host key is never accepted, and ssh's own words are shown (row 27)", async () => {
   using folder = new TemporaryFolder();
   await using sshd = await Sshd.start();
   await using other = await Sshd.start();
@@ -64,7 +64,7 @@ Deno.test("a changed host key is never accepted, and ssh's own words are shown",
   assertStringIncludes(line, "Host key verification failed");
 });
 
-Deno.test("a key with a passphrase is never asked for", async () => {
+Deno.test("a key with a passphrase is never asked for (row 27)", async () => {
   using folder = new TemporaryFolder();
   await using sshd = await Sshd.start();
   const identityFile = folder.at("key");
@@ -119,7 +119,7 @@ const noises: readonly (readonly [what: string, script: string, message: RegExp]
 ];
 
 for (const [what, script, message] of noises) {
-  Deno.test(`a storage host that says ${what} is named with what it said`, async () => {
+  Deno.test(`a storage host that says ${what} is named with what it said (row 28)`, async () => {
     using folder = new TemporaryFolder();
     await using sshd = await Sshd.start({ forcedOptions: `command="${script}"` });
     const line = await failOverSsh(sshd, folder, {});
@@ -128,7 +128,7 @@ for (const [what, script, message] of noises) {
   });
 }
 
-Deno.test("a login banner and noise on standard error do no harm", async () => {
+Deno.test("a login banner and noise on standard error do no harm (row 28)", async () => {
   using folder = new TemporaryFolder();
   folder.write("data/file", "content");
   const banner = folder.write("banner", "AUTHORISED USERS ONLY\n{}\n");
@@ -167,7 +167,7 @@ esac
 }
 
 for (const verb of ["store", "commit", "rotate"]) {
-  Deno.test(`a connection that dies before the answer to ${verb} makes no second archive`, async () => {
+  Deno.test(`a connection that dies before the answer to ${verb} makes no second archive (row 29)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const storage = folder.storage("storage");

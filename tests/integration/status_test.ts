@@ -203,3 +203,47 @@ Deno.test("metrics are written at once, for others to read", async () => {
   const bad = await plasma(["status", "--prometheus", folder.at("no/file"), storage]);
   assertEquals(bad.code, 3);
 });
+
+testThatNeeds(
+  ["root"],
+  "row 89: --prometheus follows nothing that the folder's owner put there",
+  async () => {
+    using folder = new TemporaryFolder();
+    const storage = folder.storage("backup/web1");
+    for (const name of ["metrics", "public", "theirs/metrics", "precious"]) {
+      Deno.mkdirSync(folder.at(name), { recursive: true });
+    }
+    const victim = folder.write("precious/file", "precious");
+    Deno.chmodSync(victim, 0o600);
+    Deno.chownSync(folder.at("metrics"), stranger, stranger);
+    Deno.chownSync(folder.at("theirs"), stranger, stranger);
+    const ask = (file: string) => plasma(["status", "--prometheus", file, storage]);
+
+    // The names that an earlier version took, for every process there can be in the next moment.
+    const file = folder.at("metrics/plasma.prom");
+    const next = Deno.pid;
+    for (let pid = next; pid < next + 1000; pid++) Deno.symlinkSync(victim, `${file}.${pid}.tmp`);
+    Deno.symlinkSync(victim, file);
+    assertEquals((await ask(file)).code, 2);
+    const { isFile, mode } = Deno.lstatSync(file);
+    assertEquals([isFile, mode! & 0o777], [true, 0o644]);
+    assertStringIncludes(Deno.readTextFileSync(file), "plasma_state{");
+    assertEquals(namesIn(folder.at("metrics")).filter((name) => !/\.\d+\.tmp$/.test(name)), [
+      "plasma.prom",
+    ]);
+
+    // Whoever owns a folder on the way may turn it elsewhere in the next moment.
+    const { code, lastLine } = await ask(folder.at("theirs/metrics/file"));
+    assertEquals(code, 3);
+    assertStringIncludes(lastLine, `${folder.at("theirs")} belongs to uid ${stranger}`);
+    Deno.removeSync(folder.at("theirs/metrics"));
+    Deno.symlinkSync(folder.at("precious"), folder.at("theirs/metrics"));
+    assertEquals((await ask(folder.at("theirs/metrics/file"))).code, 3);
+    assertEquals(namesIn(folder.at("precious")), ["file"]);
+    const { mode: still } = Deno.lstatSync(victim);
+    assertEquals([Deno.readTextFileSync(victim), still! & 0o777], ["precious", 0o600]);
+  },
+);
+
+/** Somebody who is not root. */
+const stranger = 64_123;

@@ -18,7 +18,7 @@ for (const way of ["local", "ssh"] as const) {
   for (const kind of ["tmpfs", "ext4"] as const) {
     testThatNeeds(
       ["root"],
-      `a full storage (${way}, ${kind}) fails the run and keeps what is there`,
+      `a full storage (${way}, ${kind}) fails the run and keeps what is there (row 31)`,
       async () => {
         using folder = new TemporaryFolder();
         await using sshd = await Sshd.start();
@@ -52,7 +52,7 @@ for (const way of ["local", "ssh"] as const) {
 
 testThatNeeds(
   ["root"],
-  "a storage without a free inode fails the run and keeps what is there",
+  "a storage without a free inode fails the run and keeps what is there (row 31)",
   async () => {
     using folder = new TemporaryFolder();
     const storage = folder.at("storage");
@@ -74,7 +74,7 @@ testThatNeeds(
   },
 );
 
-testThatNeeds(["root"], "a read-only storage fails the run", async () => {
+testThatNeeds(["root"], "a read-only storage fails the run (row 31)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.at("storage");
   await using _ = await Mount.tmpfs(storage, 8);
@@ -96,7 +96,7 @@ testThatNeeds(["root"], "a read-only storage fails the run", async () => {
 
 for (const way of ["local", "ssh"] as const) {
   for (const what of ["missing", "without policy"]) {
-    Deno.test(`a storage folder that is ${what} (${way}) fails the run before any hook`, async () => {
+    Deno.test(`a storage folder that is ${what} (${way}) fails the run before any hook (row 32)`, async () => {
       using folder = new TemporaryFolder();
       await using sshd = await Sshd.start();
       folder.write("data/file", "content");
@@ -149,7 +149,7 @@ const takers: readonly (readonly [what: string, take: (path: string) => void])[]
 ];
 
 for (const [what, take] of takers) {
-  Deno.test(`a ${what} under the final name is never overwritten`, async () => {
+  Deno.test(`a ${what} under the final name is never overwritten (row 34)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     folder.write("victim", "precious");

@@ -28,7 +28,7 @@ const packages: Record<string, string> = {
 };
 
 for (const missing of Object.keys(packages)) {
-  Deno.test(`without the program ${missing} nothing is touched and its package is named`, async () => {
+  Deno.test(`without the program ${missing} nothing is touched and its package is named (row 11)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const storage = folder.storage("storage");
@@ -49,7 +49,7 @@ for (const missing of Object.keys(packages)) {
   });
 }
 
-Deno.test("without the program ssh a backup over SSH is refused with status 2", async () => {
+Deno.test("without the program ssh a backup over SSH is refused with status 2 (row 11)", async () => {
   using folder = new TemporaryFolder();
   folder.write("data/file", "content");
   const path = await folderWith(
@@ -84,7 +84,7 @@ for (
     ["a tar that says nothing", "exit 0"],
   ] as const
 ) {
-  Deno.test(`${what} on PATH is refused with status 2 before any hook`, async () => {
+  Deno.test(`${what} on PATH is refused with status 2 before any hook (row 11)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const tar = folder.write("bin/tar", `#!/bin/sh\n${script}\n`);
@@ -121,7 +121,7 @@ const brokenTars: readonly (readonly [what: string, script: string, message: Reg
 ];
 
 for (const [what, script, message] of brokenTars) {
-  Deno.test(`a tar that ${what} stores nothing, and is blamed`, async () => {
+  Deno.test(`a tar that ${what} stores nothing, and is blamed (row 21)`, async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     const isVersion = '[ "$1" = --version ] && exec /bin/tar --version';

@@ -38,7 +38,7 @@ async function withDays(folder: TemporaryFolder, days: readonly string[], ...fla
 const days = ["20250301", "20250302", "20250303", "20250304"];
 
 for (const way of ["local", "ssh"] as const) {
-  Deno.test(`each kind of damage is found and named, and noted in the journal: ${way}`, async () => {
+  Deno.test(`each kind of damage is found and named, and noted in the journal: ${way} (row 43)`, async () => {
     using folder = new TemporaryFolder();
     await using sshd = way === "ssh" ? await Sshd.start() : undefined;
     const { storage, names } = await withDays(folder, [
@@ -86,7 +86,7 @@ for (const way of ["local", "ssh"] as const) {
   });
 }
 
-Deno.test("sidecars that were swapped are not taken for each other's", async () => {
+Deno.test("sidecars that were swapped are not taken for each other's (row 43)", async () => {
   using folder = new TemporaryFolder();
   const { storage, names: [a, b] } = await withDays(folder, days.slice(0, 2));
   Deno.renameSync(`${storage}/${a}.sha256`, `${storage}/swap`);

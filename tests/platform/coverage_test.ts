@@ -47,7 +47,7 @@ btrfsTest("a dry run changes nothing, and runs no hook", async (site) => {
   assertEquals(await state(), before);
 });
 
-btrfsTest("a dry run of what cannot be archived fails like the run", async (site) => {
+btrfsTest("a dry run of what cannot be archived fails like the run (row 18)", async (site) => {
   await site.subvolume("btrfs/data");
   site.write("plain/file");
   const faults = { "plain": /plain is on btrfs/, "btrfs/missing": /btrfs\/missing does not exist/ };

@@ -27,7 +27,7 @@ async function assertFails(site: Site, words: RegExp, options = {}, more = {}): 
   return lastLine;
 }
 
-btrfsTest("a snapshot that cannot be deleted: status 3, and the command to do it", async (site) => {
+btrfsTest("row 20: a snapshot that cannot be deleted: status 3, and how to do it", async (site) => {
   await makeSource(site);
   site.fake(
     "btrfs",
@@ -71,7 +71,7 @@ btrfsTest("a run that fails after the snapshots deletes them", async (site) => {
   await assertFails(site, /tar exited with status 2/);
 });
 
-btrfsTest("a run that fails and cannot delete its snapshots says both", async (site) => {
+btrfsTest("a run that fails and cannot delete its snapshots says both (row 20)", async (site) => {
   await makeSource(site);
   site.fake("tar", '[ "$1" = --version ] || exit 2; exec "$real" "$@"');
   site.fake("btrfs", 'case "$*" in *subvolume\\ delete*) exit 1 ;; esac; exec "$real" "$@"');
@@ -103,7 +103,7 @@ btrfsTest("something in the way of the view fails the run and leaves no snapshot
   await site.assertNothingLeft();
 });
 
-btrfsTest("a filesystem that is mounted read-only fails the run, with the cause", async (site) => {
+btrfsTest("row 18: a filesystem mounted read-only fails the run, with the cause", async (site) => {
   await makeSource(site);
   await sh("mount", "-o", "remount,ro", site.at("btrfs"));
   await assertFails(site, /snapshot: .*btrfs is mounted read-only/);
@@ -153,7 +153,7 @@ btrfsTest("without root the run fails before any hook", async (site) => {
 }, ["program unshare"]);
 
 for (const program of ["btrfs", "unshare"]) {
-  btrfsTest(`without the program ${program} the run is refused with status 2`, async (site) => {
+  btrfsTest(`row 11: without the program ${program} the run is refused`, async (site) => {
     await makeSource(site);
     const tools =
       "sh deno cat flock mkfifo tar timeout btrfs unshare mount umount xargs rmdir mv readlink stat getent " +
@@ -177,7 +177,7 @@ for (const program of ["btrfs", "unshare"]) {
 }
 
 btrfsTest(
-  "a filesystem without space for a snapshot fails the run, with the cause",
+  "a filesystem without space for a snapshot fails the run, with the cause (row 18)",
   async (site) => {
     await site.addBtrfs("full", { megabytes: 114, flags: ["--mixed"] });
     site.write("full/data/file");

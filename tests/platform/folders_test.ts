@@ -109,7 +109,7 @@ btrfsTest(
   },
 );
 
-btrfsTest("missing folders fail the run before a snapshot, and all are named", async (site) => {
+btrfsTest("row 5: missing folders fail the run before a snapshot, all named", async (site) => {
   site.write("btrfs/data/file");
   const folders = ["btrfs/data", "btrfs/missing", "nowhere/at/all", "image0/below"];
   const { code, lastLine } = await site.backUp(folders);

@@ -22,7 +22,7 @@ const snapshot = (from: string, to: string, ...flags: string[]) =>
   sh("btrfs", "-q", "subvolume", "snapshot", ...flags, from, to);
 
 btrfsTest(
-  "what a dead run has left is deleted, and nothing that only looks like it",
+  "what a dead run has left is deleted, and nothing that only looks like it (row 17)",
   async (site) => {
     await site.subvolume("btrfs/data");
     site.write("btrfs/data/file");
@@ -109,7 +109,7 @@ const obstacles = {
 };
 
 for (const [what, make] of Object.entries(obstacles)) {
-  btrfsTest(`${what} where the snapshot is to be fails the run, and stays`, async (site) => {
+  btrfsTest(`row 16: ${what} where the snapshot is to be fails the run`, async (site) => {
     await site.subvolume("btrfs/data");
     site.write("btrfs/data/file");
     site.fake(

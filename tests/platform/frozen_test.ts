@@ -88,14 +88,14 @@ btrfsTest(
       executeAfterSnapshot: ["exit 7", `touch ${site.at("next")}`],
     });
     assertEquals([code, archivesIn(site.storage).length], [3, 1]);
-    assertMatch(lastLine, /executeAfterSnapshot: .*exit 7/);
+    assertMatch(lastLine, /executeAfterSnapshot\[0\]: exit exited with status 7/);
     assertEquals(namesIn(site.path).includes("next"), true);
     await site.assertNothingLeft();
   },
 );
 
 btrfsTest(
-  "snapshots are read-only, in a private folder, and named with the id of the run",
+  "snapshots are read-only, in a private folder, and named with the id of the run (row 16)",
   async (site) => {
     await site.subvolume("btrfs/data");
     await site.subvolume("btrfs/data/nested");

@@ -13,7 +13,7 @@ async function untilNoProcess(site: Site): Promise<void> {
   });
 }
 
-btrfsTest("after a kill -9 at each stage the next run leaves nothing behind", async (site) => {
+btrfsTest("rows 17, 23: after kill -9 at each stage the next run cleans up", async (site) => {
   await makeSource(site);
   await site.backUpWell(["btrfs/data"]);
   await atEachStage(async (stop) => {
@@ -30,7 +30,7 @@ btrfsTest("after a kill -9 at each stage the next run leaves nothing behind", as
   });
 });
 
-btrfsTest("after a kill -9 at any moment the next run leaves nothing behind", async (site) => {
+btrfsTest("row 23: after a kill -9 at any moment the next run cleans up", async (site) => {
   await makeSource(site);
   const start = Date.now();
   await site.backUpWell(["btrfs/data"]);

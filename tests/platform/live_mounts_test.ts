@@ -21,7 +21,7 @@ async function makeMixture(site: Site): Promise<void> {
 const places = (site: Site, found: readonly { path: string }[]) =>
   found.map(({ path }) => path.slice(site.path.length + 1)).sort();
 
-btrfsTest("other filesystems are archived live, and each is named in a warning", async (site) => {
+btrfsTest("row 19: other filesystems are archived live, each with a warning", async (site) => {
   await makeMixture(site);
   const { stderr, stdout } = await site.backUpWell(["btrfs/data", "plain"]);
   assertEquals(await site.members(), [
@@ -94,7 +94,7 @@ btrfsTest('what is excluded does not count for liveMounts "fail"', async (site) 
   assertEquals(await site.members(), ["btrfs/data", "btrfs/data/file", "btrfs/data/proc"]);
 });
 
-btrfsTest("without any folder on btrfs the run fails and names them", async (site) => {
+btrfsTest("without any folder on btrfs the run fails and names them (row 18)", async (site) => {
   site.write("plain/file");
   await site.tmpfs("memory");
   const { code, lastLine } = await site.backUp(["plain", "memory"]);
@@ -106,7 +106,7 @@ btrfsTest("without any folder on btrfs the run fails and names them", async (sit
 for (const [outer, ...args] of [["tmpfs", "-t", "tmpfs", "t"], ["proc", "-t", "proc", "p"]]) {
   for (const liveMounts of ["include", "skip"]) {
     btrfsTest(
-      `what is mounted below ${outer} is archived or named (${liveMounts})`,
+      `what is mounted below ${outer} is archived or named (${liveMounts}) (row 19)`,
       async (site) => {
         await site.subvolume("btrfs/data");
         await site.subvolume("btrfs/inner");

@@ -9,7 +9,7 @@ async function snapshotPaths(site: Site, folders: readonly string[]): Promise<st
     .map(({ path }) => path.slice(site.path.length + 1)).sort();
 }
 
-btrfsTest("nested subvolumes are archived with their files, also nested twice", async (site) => {
+btrfsTest("row 19: nested subvolumes are archived with their files, also twice", async (site) => {
   await site.subvolume("btrfs/srv/data");
   site.write("btrfs/srv/data/file");
   await site.subvolume("btrfs/srv/data/nested");
@@ -41,7 +41,7 @@ btrfsTest("nested subvolumes are archived with their files, also nested twice", 
   }
 });
 
-btrfsTest("several filesystems are archived together, one mounted in another", async (site) => {
+btrfsTest("row 19: several filesystems are archived, one mounted in another", async (site) => {
   await site.addBtrfs("btrfs/inner");
   await site.addBtrfs("second");
   for (const name of ["btrfs", "btrfs/inner", "second"]) {
@@ -117,7 +117,7 @@ exec "$real" "$@"`,
   assertEquals(site.read("taken").length, 2, "one snapshot of the top and one of a");
 });
 
-btrfsTest("bind mounts of folders and files are archived as they are seen", async (site) => {
+btrfsTest("row 19: bind mounts of folders and files are archived as seen", async (site) => {
   await site.subvolume("btrfs/other");
   site.write("btrfs/other/deep/file");
   await site.subvolume("btrfs/other/deep/nested");

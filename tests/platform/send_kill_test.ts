@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Gate } from "../support/gate.ts";
 import { plasmaProgram } from "../support/plasma.ts";
-import { processes } from "../support/processes.ts";
+import { descendants, processes } from "../support/processes.ts";
 import { sh, tryRun, until } from "../support/sh.ts";
 import { type Site, snapshotsOf } from "../support/site.ts";
 import type { Sshd } from "../support/sshd.ts";
@@ -9,21 +9,20 @@ import { keptOf, Nights, noise, sendOverSshTest, sendTest, uuidOf } from "./send
 
 const large = 4_000_000;
 
-/** The pids of what is to be killed in the middle of a stream. */
-const victims: Readonly<Record<string, (site: Site, sshd: Sshd) => Promise<number[]>>> = {
-  "btrfs send": (site) => pidsOf(site, /^\S*\bbtrfs send /),
-  "btrfs receive": (site) => pidsOf(site, /^\S*\bbtrfs --quiet receive /),
-  "ssh": (_site, sshd) =>
-    pids(({ command }) => /^\S*\bssh /.test(command) && command.includes(`${sshd.port}`)),
-  "the child of sshd": (_site, sshd) => pids(({ parent }) => parent === sshd.pid),
+/** The pids of what is to be killed in the middle of a stream, given that of the agent. */
+const victims: Readonly<Record<string, (agent: number, sshd: Sshd) => Promise<number[]>>> = {
+  "btrfs send": (agent) => pidsBelow(agent, /^\S*\bbtrfs send /),
+  "btrfs receive": (_agent, sshd) => pidsBelow(sshd.pid, /^\S*\bbtrfs (\S+ )*receive /),
+  "ssh": (agent) => pidsBelow(agent, /^\S*\bssh /),
+  "the child of sshd": async (_agent, sshd) =>
+    (await processes()).filter(({ parent }) => parent === sshd.pid).map(({ pid }) => pid),
 };
 
-async function pids(is: (one: { command: string; parent: number }) => boolean): Promise<number[]> {
-  return (await processes()).filter(is).map(({ pid }) => pid);
+/** The pids of what a process and its children have started. */
+async function pidsBelow(root: number, pattern: RegExp): Promise<number[]> {
+  return (await descendants(root)).filter(({ command }) => pattern.test(command))
+    .map(({ pid }) => pid);
 }
-
-const pidsOf = (site: Site, pattern: RegExp) =>
-  pids(({ command }) => pattern.test(command) && command.includes(site.path));
 
 /** Wait until a stream is in its middle. */
 async function untilMidStream(nights: Nights): Promise<void> {
@@ -79,7 +78,7 @@ async function assertArchivesAreWhole(nights: Nights): Promise<void> {
 }
 
 sendOverSshTest(
-  "a part of the run is killed in the middle of the stream",
+  "a part of the run is killed in the middle of the stream (row 45)",
   async (site, nights, sshd) => {
     await site.subvolume("btrfs/data/nested");
     site.write("btrfs/data/nested/file", noise(20_000));
@@ -89,7 +88,7 @@ sendOverSshTest(
         const before = nights.archives;
         const run = nights.start({ bandwidthLimit: "3M", retries: 0 });
         await untilMidStream(nights);
-        const doomed = find === undefined ? [run.child.pid] : await find(site, sshd);
+        const doomed = find === undefined ? [run.child.pid] : await find(run.child.pid, sshd);
         assert(doomed.length > 0, `${what} runs`);
         doomed.forEach(kill);
         const { code, stderr } = await run.output;
@@ -114,7 +113,7 @@ sendOverSshTest(
   },
 );
 
-sendOverSshTest("the agent is killed at any moment", async (site, nights) => {
+sendOverSshTest("the agent is killed at any moment (rows 23, 45)", async (site, nights) => {
   site.write("btrfs/data/large", noise(large));
   await nights.runWell();
   let isOver = false;
@@ -136,7 +135,7 @@ sendOverSshTest("the agent is killed at any moment", async (site, nights) => {
 });
 
 sendTest(
-  "killed after the commit: the next run goes on from what was stored",
+  "killed after the commit: the next run goes on from what was stored (row 46)",
   async (site, nights) => {
     site.write("btrfs/data/large", noise(large));
     await nights.runWell();
@@ -145,9 +144,10 @@ sendTest(
     const run = nights.start();
     await gate.reached();
     assertEquals(nights.archives.length, 2);
+    const held = await pidsBelow(run.child.pid, /./);
     kill(run.child.pid);
+    for (const pid of held) kill(pid);
     await run.output;
-    for (const pid of await pidsOf(site, /btrfs/)) kill(pid);
     await untilDead(site);
     Deno.removeSync(site.at("bin"), { recursive: true });
     assertEquals((await keptOf(site)).length, 2);
@@ -160,10 +160,10 @@ sendTest(
   },
 );
 
-sendOverSshTest("killed while the storage commits", async (site, nights, sshd) => {
+sendOverSshTest("killed while the storage commits (row 46)", async (site, nights, sshd) => {
   site.write("btrfs/data/large", noise(large));
   await nights.runWell();
-  const gate = Gate.at(site, "before", "btrfs", "*filesystem\\ sync*");
+  const gate = Gate.at(site, "before", "btrfs", "*filesystem\\ sync*/store/*");
   const command = site.write(
     "remote",
     `#!/bin/sh\nPATH=${site.at("bin")}:$PATH\nexec ${plasmaProgram} "$@"\n`,
@@ -186,7 +186,7 @@ sendOverSshTest("killed while the storage commits", async (site, nights, sshd) =
   assertEquals([nights.archives.length, (await keptOf(site)).length], [3, 1]);
 });
 
-sendTest("what others have put into .plasma is left alone", async (site, nights) => {
+sendTest("what others have put into .plasma is left alone (row 45)", async (site, nights) => {
   const owner = "20200101T000000Z-01234567-89abcdef-00000001";
   await nights.runWell();
   const incoming = `${nights.storage}/.plasma/incoming`;

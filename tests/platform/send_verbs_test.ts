@@ -160,7 +160,7 @@ sendTest("a storage that is not on btrfs is refused with the alternative", async
   assertMatch(check.stdout + check.stderr, /btrfs-snapshot/);
 });
 
-sendTest("a source that is not on btrfs is refused with the alternative", async (site, nights) => {
+sendTest("row 18: a source not on btrfs is refused with the alternative", async (site, nights) => {
   await site.subvolume("btrfs/data2");
   site.write("plain/file");
   const { code, stderr } = await site.backUp(["btrfs/data", "plain"], nights.more);

@@ -3,7 +3,7 @@ import { fingerprints } from "../support/storage.ts";
 import { btrfsTest } from "../support/site.ts";
 import { atEachStage, makeSource, stages } from "./stages.ts";
 
-btrfsTest("SIGTERM at each stage leaves nothing behind", async (site) => {
+btrfsTest("SIGTERM at each stage leaves nothing behind (row 22)", async (site) => {
   await makeSource(site);
   await site.backUpWell(["btrfs/data"]);
   await atEachStage(async (stop, stage) => {
@@ -23,7 +23,7 @@ btrfsTest("SIGTERM at each stage leaves nothing behind", async (site) => {
   await site.assertArchivesAreWhole();
 });
 
-btrfsTest("Ctrl-C, which all processes get, leaves nothing behind", async (site) => {
+btrfsTest("Ctrl-C, which all processes get, leaves nothing behind (row 22)", async (site) => {
   await makeSource(site);
   await atEachStage(async (stop, stage) => {
     const { run, open } = await stop(site, ["setsid"]);
@@ -43,7 +43,7 @@ btrfsTest("Ctrl-C, which all processes get, leaves nothing behind", async (site)
 });
 
 for (const [signal, status] of [["SIGHUP", 129], ["SIGINT", 130]] as const) {
-  btrfsTest(`${signal} in the hook after the snapshot leaves nothing behind`, async (site) => {
+  btrfsTest(`row 22: ${signal} in executeAfterSnapshot leaves nothing behind`, async (site) => {
     await makeSource(site);
     const { run, open } = await stages["the hook executeAfterSnapshot runs"]!(site);
     run.child.kill(signal);
@@ -54,3 +54,16 @@ for (const [signal, status] of [["SIGHUP", 129], ["SIGINT", 130]] as const) {
     await site.assertNothingLeft();
   });
 }
+
+btrfsTest("SIGHUP, twice, at each stage leaves nothing behind (row 22)", async (site) => {
+  await makeSource(site);
+  await atEachStage(async (stop) => {
+    const { run, open } = await stop(site);
+    for (const _ of [1, 2]) run.child.kill("SIGHUP");
+    open();
+    const { code, lastLine } = await run.output;
+    assertEquals(code, 129, lastLine);
+    await site.assertNothingLeft();
+  });
+  await site.assertArchivesAreWhole();
+});

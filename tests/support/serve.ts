@@ -12,11 +12,12 @@ export interface Answer {
 
 /**
  * Say something to `plasma serve` on its standard input; it must answer with one line of JSON, which
- * raw bytes follow only if an archive is fetched.
+ * raw bytes follow only if an archive is fetched. A program that hangs is ended, and the test fails.
  */
 export async function serve(input: string | Uint8Array, flags: string[] = []): Promise<Answer> {
   const { code, stdout, stderr } = await plasma(["serve", ...flags], {
     stdin: input,
+    through: ["timeout", "--kill-after=1", "30"],
     environment: { SSH_ORIGINAL_COMMAND: "plasma rotate /; rm -rf /nowhere" },
   });
   const lines = stdout.split("\n");

@@ -114,7 +114,7 @@ export const commits: Cases = {
     assertEquals(Deno.readTextFileSync(`${bench.storage}/${first}`), "first");
   },
 
-  "to commit twice gives the same archive": async (bench) => {
+  "to commit twice gives the same archive (row 30)": async (bench) => {
     const claim = await bench.upload("content");
     const { name } = await bench.store.commit(claim);
     assertEquals(namesIn(bench.incoming), []);

@@ -19,7 +19,7 @@ const others = () => newRunId({ machine: "ffffffff", target: "00000000" });
 
 /** What dead runs have left, and who removes it. */
 export const leftovers: Cases = {
-  "the next upload removes what dead runs of the same owner have left": async (bench) => {
+  "the next upload removes what dead runs of the same owner have left (row 23)": async (bench) => {
     for (const suffix of ["part", "received", "sha256"]) leave(bench, `${bench.newId()}.${suffix}`);
     const id = bench.newId();
     for (const suffix of ["part", "received", "sha256"]) leave(bench, `${id}.${suffix}`);

@@ -41,7 +41,7 @@ const sidecars = (bench: Bench) =>
 
 /** Names are given by the store, and never to two. */
 export const names: Cases = {
-  "commits within a minute have distinct names, listed in their order": async (bench) => {
+  "commits within a minute have distinct names, listed in their order (row 35)": async (bench) => {
     const given: string[] = [];
     for (let count = 0; count < 4; count++) given.push(await bench.commit(`content ${count}`));
     assertEquals(new Set(given).size, 4);
@@ -68,18 +68,18 @@ export const names: Cases = {
     }
   },
 
-  "a file that has the name is never overwritten": async (bench) => {
+  "a file that has the name is never overwritten (row 34)": async (bench) => {
     const name = await commitAmong(bench, (path) => Deno.writeTextFileSync(path, "taken"));
     assertEquals(sidecars(bench), [name]);
   },
 
-  "a folder that has the name is left alone": async (bench) => {
+  "a folder that has the name is left alone (row 34)": async (bench) => {
     const name = await commitAmong(bench, (path) => Deno.mkdirSync(path));
     assertEquals(sidecars(bench), [name]);
     assertEquals((await bench.store.list()).archives.map((archive) => archive.name), [name]);
   },
 
-  "a dangling link that has the name is not followed": async (bench) => {
+  "a dangling link that has the name is not followed (row 34)": async (bench) => {
     const target = bench.folder.at("elsewhere");
     const name = await commitAmong(bench, (path) => Deno.symlinkSync(target, path));
     assertEquals(sidecars(bench), [name]);

@@ -40,7 +40,7 @@ async function forEachRequest(
 
 /** What is not stored, and that it leaves nothing. */
 export const refusals: Cases = {
-  "a claim of another size is refused, and the upload is gone": async (bench) => {
+  "a claim of another size is refused, and the upload is gone (row 30)": async (bench) => {
     for (const difference of [-1, 1]) {
       const claim = await bench.upload("content");
       const wrong = { ...claim, bytes: claim.bytes + difference };
@@ -51,14 +51,14 @@ export const refusals: Cases = {
     await bench.assertHolds();
   },
 
-  "a claim of another SHA-256 is refused, and the upload is gone": async (bench) => {
+  "a claim of another SHA-256 is refused, and the upload is gone (row 30)": async (bench) => {
     const claim = await bench.upload("content");
     assertEquals(await codeOf(bench.store.commit({ ...claim, sha256 })), "mismatch");
     await bench.assertHolds();
     assertEquals(await codeOf(bench.store.commit(claim)), "no-upload");
   },
 
-  "a commit without an upload is refused": async (bench) => {
+  "a commit without an upload is refused (row 30)": async (bench) => {
     const claim = { id: bench.newId(), kind: "tar", bytes: 0, sha256 };
     assertEquals(await codeOf(bench.store.commit(claim)), "no-upload");
     const uploaded = await bench.upload("content");
@@ -100,7 +100,7 @@ export const refusals: Cases = {
     await (await bench.kind.open(bench.folder.at("missing"))).discard(claim.id);
   },
 
-  "where no folder is, all is refused, and nothing is made": async (bench) => {
+  "where no folder is, all is refused, and nothing is made (row 32)": async (bench) => {
     const missing = bench.folder.at("missing");
     const file = bench.folder.write("file", "");
     for (const path of [missing, file]) {
@@ -111,7 +111,7 @@ export const refusals: Cases = {
     assertEquals(namesIn(bench.folder.path).includes("missing"), false);
   },
 
-  "where no policy is, all is refused, and nothing is made": async (bench) => {
+  "where no policy is, all is refused, and nothing is made (row 32)": async (bench) => {
     const unmounted = bench.folder.at("unmounted");
     Deno.mkdirSync(unmounted);
     await forEachRequest(bench, await bench.kind.open(unmounted), async (answer) => {

@@ -13,11 +13,18 @@ function put(bench: Bench, ...names: string[]): string[] {
   return names;
 }
 
-const days = (count: number, label = "daily") =>
+const days = (count: number) =>
   Array.from(
     { length: count },
-    (_, day) => `202001${String(day + 1).padStart(2, "0")}-0000-${label}.tar`,
+    (_, day) => `202001${String(day + 1).padStart(2, "0")}-0000-daily.tar`,
   );
+
+/** One of each week, oldest first, or of each month. */
+const every = (period: "weeks" | "months", count: number, label: string) =>
+  Array.from({ length: count }, (_, number) => {
+    const date = Temporal.PlainDate.from("2018-01-01").add({ [period]: number });
+    return `${date.toString().replaceAll("-", "")}-0000-${label}.tar`;
+  });
 
 /** What a rotation deletes, and what it says. */
 export const rotations: Cases = {
@@ -101,9 +108,10 @@ export const rotations: Cases = {
     assertEquals(ended.toSorted(), ["commit", "rotation"]);
   },
 
-  "rotations and commits at the same time never get below the policy": async (bench) => {
+  "rotations and commits at the same time never get below the policy (row 41)": async (bench) => {
     bench.setPolicy({ daily: 3, weekly: 3, monthly: 3 });
-    const old = put(bench, ...days(20), ...days(20, "weekly"), ...days(20, "monthly"));
+    const labels = [days(20), every("weeks", 20, "weekly"), every("months", 20, "monthly")];
+    const old = put(bench, ...labels.flat());
     const stores = [bench.store, await bench.open(), await bench.open()];
     const claim = await bench.upload("content", { store: stores[2]! });
     const [first, second, { name }] = await Promise.all([
@@ -114,7 +122,7 @@ export const rotations: Cases = {
     assertEquals([...first.failed, ...second.failed], []);
     // Each archive was deleted by one of them.
     assertEquals(first.deleted.filter((name) => second.deleted.includes(name)), []);
-    const kept = ["daily", "weekly", "monthly"].flatMap((label) => days(20, label).slice(-3));
+    const kept = labels.flatMap((names) => names.slice(-3));
     const deleted = [...first.deleted, ...second.deleted];
     const left = archivesIn(bench.storage);
     assertEquals([...deleted, ...left].sort(), [...old, name].sort());

@@ -30,7 +30,7 @@ Deno.test("a label that a policy does not name is not one that it keeps 0 of", (
 Deno.test("a new storage folder's policy is a policy", () => {
   assertEquals(parse(defaultPolicyText), {
     counts: { daily: 7, weekly: 4, monthly: 6 },
-    keepWithinSeconds: 0,
+    keepWithinSeconds: 14 * 86_400,
   });
 });
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../../src/errors.ts";
 import { chooseArchive } from "../../../src/restore/choose.ts";
 import { sampleOf } from "../../../src/restore/sample.ts";
@@ -6,7 +6,8 @@ import type { ListedArchive } from "../../../src/stores/mod.ts";
 
 function archive(day: string, more: Partial<ListedArchive> = {}): ListedArchive {
   const name = `${day}-0000-daily.tar`;
-  const rest = { time: "", label: "daily", kind: "tar", bytes: 1, state: "complete" } as const;
+  const time = `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T00:00:00`;
+  const rest = { time, label: "daily", kind: "tar", bytes: 1, state: "complete" } as const;
   return { name, ...rest, ...more };
 }
 
@@ -35,17 +36,44 @@ Deno.test("a name wins over names that begin with it, and a beginning must be un
   assertThrows(() => choose("2024"), UsageError, 'no archive "2024"');
 });
 
-Deno.test("a sample takes those first that were never verified, then the longest ago", () => {
-  const some = ["2025-03-01", undefined, "2025-01-01", undefined].map((verified, index) =>
-    archive(`2025010${index + 1}`, { verified })
-  );
-  const sample = (text: string) => sampleOf(text, some).map((one) => some.indexOf(one));
+Deno.test("row 88: a sample takes those of which nobody has known anything for the longest time", () => {
+  const verified = ["2025-03-01T00:00:00Z", undefined, "2025-02-01T00:00:00Z", undefined];
+  const some = verified.map((verified, index) => archive(`2025010${index + 1}`, { verified }));
+  const sample = (text: string, of = some) => sampleOf(text, of).map((one) => of.indexOf(one));
   assertEquals(sample("100%"), [1, 3, 2, 0]);
   assertEquals(sample("50%"), [1, 3]);
   assertEquals(sample("50.1%"), [1, 3, 2]);
   assertEquals(sample("0.1%"), [1]);
   assertEquals(sampleOf("5%", []), []);
+
+  const newer = [...some.slice(0, 3), archive("20250401")];
+  assertEquals(sample("25%", newer), [1]);
+  assertEquals(sample("50%", newer), [1, 3], "the newest, too, until it was verified");
+  assertEquals(sample("75%", newer), [1, 2, 3]);
   for (const text of ["0%", "100.1%", "5", "-5%", "x%", "", "1e1%"]) {
     assertThrows(() => sample(text), UsageError, "is not a share");
+  }
+});
+
+Deno.test("row 88: samples come round to every archive, though there is a new one every night", () => {
+  const dayOf = (night: number) => new Date(Date.UTC(2025, 0, 1 + night)).toISOString();
+  for (const percent of ["1%", "10%"]) {
+    let archives: ListedArchive[] = [];
+    const checked = new Map<string, number>();
+    for (let night = 0; night < 200; night++) {
+      const fresh = archive(dayOf(night).slice(0, 10).replaceAll("-", ""));
+      checked.set(fresh.name, night);
+      // Ten are kept for ever, of the others the newest ten.
+      archives = [...archives.slice(0, 10), ...archives.slice(10).slice(-9), fresh];
+      for (const { name } of sampleOf(percent, archives)) {
+        checked.set(name, night);
+        archives = archives.map((one) =>
+          one.name === name ? { ...one, verified: dayOf(night) } : one
+        );
+      }
+      for (const { name } of archives) {
+        assert(night - checked.get(name)! <= 25, `${percent}: ${name} in night ${night}`);
+      }
+    }
   }
 });

@@ -155,7 +155,7 @@ Deno.test("labelFor() gives hourly to all but the first archive of a day, where 
   );
 });
 
-Deno.test("labelFor() knows that ISO weeks cross the edges of months and years", () => {
+Deno.test("labelFor() knows that ISO weeks cross the edges of months and years (row 35)", () => {
   // Monday 28 December 2026 to Sunday 3 January 2027 is week 53.
   assertEquals(
     labelsOf(
@@ -180,7 +180,7 @@ Deno.test("labelFor() knows that ISO weeks cross the edges of months and years",
   );
 });
 
-Deno.test("labelFor() tells the last second of a period from the first one", () => {
+Deno.test("labelFor() tells the last second of a period from the first one (row 35)", () => {
   assertEquals(
     labelsOf(usual, "2026-11-29T00:00", "2026-11-30T23:59:59", "2026-12-01T00:00:00"),
     ["daily", "weekly", "monthly"],
@@ -206,7 +206,7 @@ Deno.test("labelFor() does not depend on the order of the archives", () => {
   assertEquals(labelFor(now, stamps.toSorted(), usual), "daily");
 });
 
-Deno.test("labelFor() gives one label per archive when the clock repeats an hour", () => {
+Deno.test("labelFor() gives one label per archive when the clock repeats an hour (row 35)", () => {
   const folder = new Folder(full);
   folder.commit("2026-10-24T00:00");
   assertEquals(folder.commit("2026-10-25T02:30"), "daily");

@@ -39,6 +39,22 @@ Deno.test("sizes are compared with the archive before of the same kind", () => {
   assertEquals([shrunk.state, shrunk.problems], ["warning", ["shrunk to 49 %"]]);
 });
 
+Deno.test("row 50: an empty archive is shrunk, also if the one before is empty", () => {
+  const real = archive("2025-03-30T12:00", { kind: "tar.zst" });
+  const empty = ["10:00:00", "10:00:01", "10:00:02"].map((time) =>
+    archive(`2025-03-31T${time}`, { bytes: 0 })
+  );
+  for (const count of [1, 2, 3]) {
+    const { state, sizeRatio } = judge([real, ...empty.slice(0, count)]);
+    assertEquals([state, sizeRatio], ["warning", 0]);
+  }
+  // It does not excuse a real one that has shrunk either.
+  const shrunk = archive("2025-03-31T11:00", { kind: "tar.zst", bytes: 10 });
+  assertEquals(judge([real, ...empty, shrunk]).sizeRatio, 0.1);
+  // What never held anything, such as the archives of noop, has not shrunk.
+  assertEquals(judge(empty).state, "ok");
+});
+
 Deno.test("torn uploads and a future date warn, foreign files do not", () => {
   const fine = archive("2025-03-31T11:00");
   assertEquals(judge([fine], { torn: 1 }).state, "warning");

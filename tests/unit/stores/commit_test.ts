@@ -23,7 +23,7 @@ async function commitAt(path: string, ...times: string[]): Promise<string> {
   return (await commitUpload(folder, { id, kind: "tar", bytes, sha256 }, clock)).name;
 }
 
-Deno.test("a commit gives the name by the clock of the storage host", async () => {
+Deno.test("a commit gives the name by the clock of the storage host (row 35)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   assertEquals(await commitAt(storage, "2024-02-29T23:59:59"), "20240229-2359-daily.tar");
@@ -51,7 +51,7 @@ Deno.test("a commit waits for another second where even that is taken", async ()
   assertEquals(name, "20261124-000006-daily.tar");
 });
 
-Deno.test("commits in an hour that the clock shows twice have distinct names", async () => {
+Deno.test("commits in an hour that the clock shows twice have distinct names (row 35)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   const times = ["2026-10-25T02:00:00", "2026-10-25T02:30:00", "2026-10-25T02:00:30"];

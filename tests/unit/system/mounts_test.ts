@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import {
+  escapeMountPath,
   isNetwork,
   isPseudo,
   type Mount,
@@ -44,6 +45,14 @@ Deno.test("parseMountinfo() reads names with spaces, newlines, backslashes and d
   const [mount, ...more] = parseMountinfo(text);
   assertEquals([mount?.root, mount?.path, mount?.source], ["/a b", "/c - d\n\\040", "//host/e f"]);
   assertEquals(more, []);
+});
+
+Deno.test("escapeMountPath() writes a path as mountinfo has it", () => {
+  const path = "/a b\tc\nd\\e#\u00e4";
+  const escaped = escapeMountPath(path);
+  assertEquals(escaped, "/a\\040b\\011c\\012d\\134e#\u00e4");
+  const [mount] = parseMountinfo(`1 2 0:1 / ${escaped} rw - ext4 x rw`);
+  assertEquals(mount!.path, path);
 });
 
 Deno.test("parseMountinfo() passes over lines that it does not understand", () => {

@@ -39,7 +39,8 @@ Deno.test("isSameOwner() compares machine and target, and not time and random pa
 });
 
 Deno.test("ownerOf() tells destinations apart, and knows one again", () => {
-  const ownerOfText = (text: string) => ownerOf(describeDestination(parseDestination(text, "/")));
+  const ownerOfText = (text: string) =>
+    ownerOf("0123abcd", describeDestination(parseDestination(text, "/")));
   assertEquals(ownerOfText("me@host:/data"), ownerOfText("ssh://me@host:22/data/"));
   assertNotEquals(ownerOfText("me@host:/data"), ownerOfText("ssh://me@host:23/data"));
   assertNotEquals(ownerOfText("me@host:/data"), ownerOfText("you@host:/data"));

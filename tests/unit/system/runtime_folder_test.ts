@@ -1,11 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { randomBytes } from "node:crypto";
-import { thisMachine } from "../../../src/system/run_id.ts";
+import { machineIdentity } from "../../../src/system/identity.ts";
 import { isAlive, RunPlace } from "../../../src/system/runtime_folder.ts";
 import { modeOf } from "../../support/modes.ts";
 
 /** An owner that no other run has. */
-const someOwner = () => ({ machine: thisMachine(), target: randomBytes(4).toString("hex") });
+const { machine } = await machineIdentity();
+const someOwner = () => ({ machine, target: randomBytes(4).toString("hex") });
 
 /** The id of a run that is not under way any more, and its folder, which it has left. */
 async function deadRun(): Promise<{ id: string; folder: string }> {
