@@ -14,6 +14,7 @@ import type { StorageFolder } from "./folder.ts";
 import { incomingFiles, lockWaitSeconds, removeDeadUploads } from "./incoming.ts";
 import type { SubvolumeRecord } from "./manifest.ts";
 import { type ReceiveBatch, type Received, type Reception, refusalError } from "./mod.ts";
+import { type ReceiveLimits, ReceiveWatch } from "./receive_watch.ts";
 import { appendRecords, arrivingFolder, readLines } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 
@@ -45,9 +46,16 @@ function placesOf(storage: StorageFolder, id: RunId) {
 }
 type Places = ReturnType<typeof placesOf>;
 
+/** Where the streams come from, and how much of them. */
+export interface ReceiveOptions {
+  readonly input?: number | undefined;
+  readonly limits?: ReceiveLimits | undefined;
+}
+
 /** Subvolumes that are being received. */
 export class IncomingSubvolumes implements Reception {
   readonly durable = false;
+  readonly #watch: ReceiveWatch | undefined;
   #received: Promise<Received> | undefined;
   #isOver = false;
 
@@ -60,14 +68,19 @@ export class IncomingSubvolumes implements Reception {
     readonly pipes: PipeFolder,
     /** Undefined if no stream is to come. */
     readonly programs: Programs | Consumer | undefined,
-  ) {}
+    limits: ReceiveLimits,
+  ) {
+    const all = programs instanceof Consumer ? programs.programs : programs;
+    const pid = all?.children.at(-1)?.process.pid;
+    if (pid !== undefined) this.#watch = new ReceiveWatch(pid, limits, () => this.kill());
+  }
 
-  /** @param input an open descriptor that gives the streams; without one they come to the sink */
+  /** @param options.input an open descriptor that gives the streams; else they come to the sink */
   static async begin(
     storage: StorageFolder,
     id: RunId,
     batch: ReceiveBatch,
-    input?: number,
+    { input, limits = {} }: ReceiveOptions = {},
   ): Promise<IncomingSubvolumes> {
     const places = placesOf(storage, id);
     const lock = await openIncoming(storage, id, places);
@@ -81,7 +94,7 @@ export class IncomingSubvolumes implements Reception {
       const programs = orders.every(({ copy }) => copy)
         ? undefined
         : await startReceiving(storage, batch, places, { pipes: pipes.path, lock, input });
-      return new IncomingSubvolumes(storage, id, batch, places, lock, pipes, programs);
+      return new IncomingSubvolumes(storage, id, batch, places, lock, pipes, programs, limits);
     } catch (error) {
       fs.closeSync(lock);
       await pipes?.[Symbol.asyncDispose]();
@@ -108,6 +121,7 @@ export class IncomingSubvolumes implements Reception {
   /** All that comes has come: believe in what is complete and as it was announced. */
   async #finish(): Promise<Received> {
     const problem = await this.#endOfPrograms();
+    if (this.#watch?.broken !== undefined) throw this.#watch.broken;
     const { orders } = this.batch;
     const { arriving, subvolumes } = this.places;
     const earlier = readLines(subvolumes) ?? [];
@@ -159,6 +173,7 @@ export class IncomingSubvolumes implements Reception {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#watch?.[Symbol.dispose]();
     await this.programs?.[Symbol.asyncDispose]();
     await this.#received?.catch(() => {});
     // What is torn is not worth keeping, not even what came before; else the next upload removes it.

@@ -4,6 +4,7 @@ import type { RunId } from "../system/run_id.ts";
 import type { Transfer } from "../system/pump.ts";
 import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
+import type { ReceiveOptions } from "./incoming_subvolumes.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
 import { openArchive } from "./local_download.ts";
@@ -37,7 +38,7 @@ export class LocalStore implements Store {
   }
 
   receive(id: RunId, batch: ReceiveBatch): Promise<Reception> {
-    return this.receiveFrom(undefined, id, batch);
+    return this.receiveWith({}, id, batch);
   }
 
   /** Make sure that there is a storage folder, before more of a request is read. */
@@ -45,14 +46,14 @@ export class LocalStore implements Store {
     await this.#open();
   }
 
-  /** As {@link receive}; the streams come from an open descriptor, if there is one. */
-  async receiveFrom(
-    input: number | undefined,
+  /** As {@link receive}, from elsewhere or within other limits. */
+  async receiveWith(
+    options: ReceiveOptions,
     id: RunId,
     batch: ReceiveBatch,
   ): Promise<Reception> {
     const { IncomingSubvolumes } = await import("./incoming_subvolumes.ts");
-    return await IncomingSubvolumes.begin(await this.#open(), id, batch, input);
+    return await IncomingSubvolumes.begin(await this.#open(), id, batch, options);
   }
 
   async upload(id: RunId): Promise<LocalUpload> {
