@@ -16,7 +16,7 @@ import { move, type StoredBytes, type TransferContext } from "./attempt.ts";
 import { commit, findCommitted } from "./commit.ts";
 import type { Run } from "./context.ts";
 import { isTransient, retrying } from "./retry.ts";
-import { firstBatch, type PlannedSend, planSends } from "./send_plan.ts";
+import { firstBatch, type PlannedSend, planSends, sendWhole } from "./send_plan.ts";
 
 /**
  * Send subvolumes one after the other, through one connection, and commit them together. Of each only
@@ -59,7 +59,10 @@ export async function sendSubvolumes(
 
 const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code === "receive";
 
-/** After so many refused increments nothing is built any more upon what the store had before. */
+/**
+ * After so many refused increments nothing is built any more upon what the store had before, and after
+ * twice as many nothing upon anything.
+ */
 const mostRefusals = 3;
 
 /** Sends the subvolumes of one attempt. */
@@ -69,7 +72,7 @@ class Sender {
   readonly #records: SubvolumeRecord[] = [];
   readonly #sent: SentSubvolume[] = [];
   readonly #refused = new Set<string>();
-  #stored: ReadonlySet<string>;
+  readonly #stored: ReadonlySet<string>;
   #bytes = 0;
   #refusals = 0;
   #batches = 0;
@@ -91,11 +94,7 @@ class Sender {
   async sendAll(): Promise<Claim> {
     while (this.#waiting.size > 0) {
       this.context.signal.throwIfAborted();
-      const plan = firstBatch(planSends([...this.#waiting], {
-        stored: this.#stored,
-        sent: this.#sent,
-        refused: this.#refused,
-      }));
+      const plan = firstBatch(this.#plan());
       const received = await this.#send(plan);
       if (received === undefined) continue;
       const { count, refusal } = received;
@@ -105,6 +104,18 @@ class Sender {
     }
     const { id } = this;
     return { id, kind: "btrfs", bytes: this.#bytes, sha256: digestOf(this.#records) };
+  }
+
+  #plan(): readonly PlannedSend[] {
+    const waiting = [...this.#waiting];
+    // Whatever the reason is: each further refusal would cost a connection.
+    if (this.#refusals >= 2 * mostRefusals) return waiting.map(sendWhole);
+    const isTrusted = this.#refusals < mostRefusals;
+    return planSends(waiting, {
+      stored: isTrusted ? this.#stored : new Set(),
+      sent: this.#sent,
+      refused: this.#refused,
+    });
   }
 
   #noteSent(subvolume: SentSubvolume): void {
@@ -122,9 +133,6 @@ class Sender {
     this.run.log.warning(`${path}: no increment possible: ${refusal}`);
     this.#refused.add((next.parent ?? snapshot).identity);
     this.#refusals++;
-    if (this.#refusals >= mostRefusals) this.#stored = new Set();
-    // What was sent in this run is not to blame for long, either.
-    if (this.#refusals >= 2 * mostRefusals) this.#sent.length = 0;
   }
 
   #recordOf(subvolume: SentSubvolume): SubvolumeRecord {

@@ -11,6 +11,14 @@ export interface PlannedSend {
   readonly clones: readonly SentSnapshot[];
 }
 
+/** All of a subvolume, upon nothing. */
+export const sendWhole = (subvolume: SentSubvolume): PlannedSend => ({
+  subvolume,
+  copy: false,
+  parent: undefined,
+  clones: [],
+});
+
 /** What the store has, or will have when a subvolume's turn comes. */
 export interface Held {
   /** The identities that the store had before the run. */
