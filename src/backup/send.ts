@@ -160,6 +160,8 @@ class Sender {
       return undefined;
     });
     if (reception === undefined) return undefined;
+    // Then the store waits for nothing: a compressor would still write its empty stream.
+    if (plan.every(({ copy }) => copy)) return await reception.finish();
     const send = strictStage(this.source.within(this.#command(plan)), "send");
     const encoders = filters.map(({ encoder }) => encoder);
     await using bytes = await Producer.start([send, ...encoders], place.folder);

@@ -96,9 +96,12 @@ export class IncomingSubvolumes implements Reception {
         : await startReceiving(storage, batch, places, { pipes: pipes.path, lock, input });
       return new IncomingSubvolumes(storage, id, batch, places, lock, pipes, programs, limits);
     } catch (error) {
+      // After a refusal the upload may go on.
+      const isRefusal = error instanceof PlasmaError && error.code === "receive";
+      if (!isRefusal) await removeSubvolumeFolder(places.subvolumes).catch(() => {});
       fs.closeSync(lock);
       await pipes?.[Symbol.asyncDispose]();
-      throw error;
+      throw cannotWrite(storage, error);
     }
   }
 
@@ -230,11 +233,16 @@ async function openIncoming(
     return lock;
   } catch (error) {
     if (lock !== undefined) fs.closeSync(lock);
-    if (error instanceof PlasmaError) throw error;
-    throw new PlasmaError("storage", `cannot write to ${storage.path}: ${reasonOf(error)}`, {
-      code: errorCode(error) ?? "failed",
-    });
+    throw cannotWrite(storage, error);
   }
+}
+
+function cannotWrite(storage: StorageFolder, error: unknown): PlasmaError {
+  if (error instanceof PlasmaError) return error;
+  return new PlasmaError("storage", `cannot write to ${storage.path}: ${reasonOf(error)}`, {
+    code: errorCode(error) ?? "failed",
+    cause: error,
+  });
 }
 
 function isPresent(path: string): boolean {

@@ -161,3 +161,14 @@ sendTest(
     await nights.runWell();
   },
 );
+
+sendOverSshTest("what is stored already is copied, compressed or not", async (site, nights) => {
+  await makeMany(site, ["a", "b"]);
+  for (const compression of ["none", "zstd"]) {
+    for (let night = 0; night < 2; night++) {
+      const { stderr } = await nights.runWell({ compression });
+      assert(!/no increment/.test(stderr), stderr);
+    }
+    assert(nights.bytes < 100, `${nights.bytes}`);
+  }
+});
