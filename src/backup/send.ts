@@ -142,7 +142,7 @@ class Sender {
 
   /** Undefined if what the store was to copy is not there any more: then that is sent. */
   async #send(plan: readonly PlannedSend[]): Promise<Received | undefined> {
-    const { filters, place, store, log } = this.run;
+    const { filters, store, log } = this.run;
     for (const { subvolume: { path }, copy, parent } of plan) {
       if (copy) log.detail(`${path}: stored already`);
       else if (parent === undefined) this.#tellFull(path);
@@ -153,18 +153,16 @@ class Sender {
       copy,
     }));
     const stream = filteredKind("tar", filters);
+    // While the store makes itself ready, what is to be sent is mounted, and the pipe filled. If all is
+    // to be copied nothing is sent, not even the empty stream of a compressor.
+    await using bytes = plan.every(({ copy }) => copy) ? undefined : await this.#produce(plan);
     await using reception = await store.receive(this.id, { stream, orders }).catch((error) => {
       const copies = orders.filter(({ copy }) => copy);
       if (!isRefusal(error) || copies.length === 0) throw error;
       for (const { identity } of copies) this.#refused.add(identity);
       return undefined;
     });
-    if (reception === undefined) return undefined;
-    // Then the store waits for nothing: a compressor would still write its empty stream.
-    if (plan.every(({ copy }) => copy)) return await reception.finish();
-    const send = strictStage(this.source.within(this.#command(plan)), "send");
-    const encoders = filters.map(({ encoder }) => encoder);
-    await using bytes = await Producer.start([send, ...encoders], place.folder);
+    if (bytes === undefined || reception === undefined) return await reception?.finish();
     let moved = 0;
     try {
       const onBytes = (sum: number) => moved = sum;
@@ -182,7 +180,13 @@ class Sender {
     return await reception.finish();
   }
 
-  #told = new Set<string>();
+  async #produce(plan: readonly PlannedSend[]): Promise<Producer> {
+    const { filters, place } = this.run;
+    const send = strictStage(this.source.within(this.#command(plan)), "send");
+    return await Producer.start([send, ...filters.map(({ encoder }) => encoder)], place.folder);
+  }
+
+  readonly #told = new Set<string>();
 
   #tellFull(path: string): void {
     if (this.#told.has(path)) return;

@@ -2,7 +2,12 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
 import { receive } from "../support/receive.ts";
-import { type StreamCommand, subvolumeStream, uuidBytes } from "../support/send_stream.ts";
+import {
+  sendStream,
+  type StreamCommand,
+  subvolumeStream,
+  uuidBytes,
+} from "../support/send_stream.ts";
 import { request, runId, serve } from "../support/serve.ts";
 import { sh, tryRun } from "../support/sh.ts";
 import { btrfsTest, type Site } from "../support/site.ts";
@@ -203,7 +208,6 @@ btrfsTest("row 47: a stream clones only out of its own storage folder", async (s
     cloneUuid: uuidBytes(victim.identity),
     cloneTransid: 7,
   }], ["end"]];
-  const { sendStream } = await import("../support/send_stream.ts");
   assertEquals((await field.send([], { stream: sendStream(snapshot) })).answer.count, 0);
   // What is in the own folder it may: increments do.
   const { answer } = await field.send(clone(own.identity, "secret"));
@@ -228,6 +232,13 @@ btrfsTest("row 47: a stream makes nothing beside what was announced", async (sit
     "two subvolumes instead of one": both,
     "files beside it": subvolumeStream("x", identity, folder),
     "only others": end,
+    "a folder instead of a subvolume": sendStream([
+      ["mkdir", { path: "srv", ino: 300 }],
+      ["mkfile", { path: "manifest.json", ino: 301 }],
+      ["end"],
+    ]),
+    "an end, and no beginning": sendStream([["end"]]),
+    "a subvolume of which the name goes up": subvolumeStream("../x", identity, []),
     "no end": subvolumeStream("x", identity, [], { isComplete: false }),
     "half a command": good.subarray(0, good.length - 5),
     "nothing": new Uint8Array(),
