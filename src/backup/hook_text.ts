@@ -1,3 +1,5 @@
+import { printable } from "../system/printable.ts";
+
 /** What is said of hooks, and to them: without secrets, and so that it can always be said. */
 
 /** More bytes than this no PLASMA_ variable has; execve(2) takes 128 KiB at most. */
@@ -8,21 +10,11 @@ const longestVariable = 4096;
  * A longer text loses its middle.
  */
 export function variableText(text: string): string {
-  const line = text.toWellFormed().replaceAll(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
-    escapeControl,
-  );
+  const line = printable(text.toWellFormed());
   const bytes = new TextEncoder().encode(line);
   if (bytes.length <= longestVariable) return line;
   const kept = (longestVariable - 3) / 2;
   return `${decodePart(bytes.subarray(0, kept))}...${decodePart(bytes.subarray(-kept))}`;
-}
-
-function escapeControl(character: string): string {
-  if (character === "\n") return "\\n";
-  const code = character.charCodeAt(0).toString(16);
-  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code}`;
 }
 
 /** A part of UTF-8, without the characters that are cut at its ends. */

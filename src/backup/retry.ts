@@ -3,7 +3,19 @@ import { describeError, PlasmaError } from "../errors.ts";
 import type { Log } from "../system/log.ts";
 
 /** The errors that may be gone when the same is tried again: those of the way to the storage. */
-const transientCodes: readonly string[] = ["connection", "timeout", "mismatch", "no-upload"];
+const transientCodes: readonly string[] = [
+  "connection",
+  "timeout",
+  "mismatch",
+  "no-upload",
+  "busy",
+];
+
+/** A storage host that says it is busy is asked again so often, whatever the config says. */
+const busyTries = 20;
+
+/** After so many seconds, and up to twice as many: else all agents would come back together. */
+const busySeconds = 3;
 
 /** True if it makes sense to try again. */
 export function isTransient(error: unknown): boolean {
@@ -22,11 +34,18 @@ export async function retrying<T>(
   what: string,
   action: () => Promise<T>,
 ): Promise<T> {
+  let busy = 0;
   for (let attempt = 1;; attempt++) {
     try {
       return await action();
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof PlasmaError && error.code === "busy" && busy++ < busyTries) {
+        if (busy === 1) log.info(`${what}: waiting: ${error.message}`);
+        await pause(busySeconds * (1 + Math.random()), signal);
+        attempt--;
+        continue;
+      }
       if (attempt > retries || !isTransient(error)) throw error;
       log.warning(
         `${what} failed, trying again in ${retryDelay} s (${attempt} of ${retries}): ` +

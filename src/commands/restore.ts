@@ -18,7 +18,8 @@ Unpack an archive, or only the named PATHs of it (a folder brings all below it),
 that it is what was stored. NAME may be the beginning of a name, if only one fits.
 
   --target DIR      a new or an empty folder; - writes the plain tar to standard output
-  --into-existing   also into a folder that is not empty; what is in both is overwritten
+  --into-existing   also into a folder that is not empty, even /; what is in both is overwritten
+  --untrusted       leave out what gives rights: setuid and setgid bits, capabilities, devices
   --dry-run         only list what would be unpacked (and check the archive)
   --identity FILE   the secret key, for an archive that is encrypted with age
   --json            print the result as JSON: archive, bytes, sha256, proven, warnings
@@ -27,7 +28,7 @@ ${storeFlagsHelp}`;
 
 export async function run(args: readonly string[]): Promise<ExitStatus> {
   const line = parseCommandLine("restore", args, {
-    switches: ["dry-run", "into-existing"],
+    switches: ["dry-run", "into-existing", "untrusted"],
     values: [...storeFlags, "target", "identity"],
   });
   const [word, ...paths] = line.positional;
@@ -79,7 +80,10 @@ function purposeOf(line: Arguments): RestoreOrder["purpose"] {
   if (target === "-") return { kind: "stream" };
   return {
     kind: "unpack",
-    target: resolvePath(target, Deno.cwd()),
-    intoExisting: line.has("into-existing"),
+    target: {
+      path: resolvePath(target, Deno.cwd()),
+      intoExisting: line.has("into-existing"),
+      isUntrusted: line.has("untrusted"),
+    },
   };
 }

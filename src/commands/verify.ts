@@ -2,6 +2,7 @@ import { type Arguments, parseCommandLine } from "../cli/args.ts";
 import { openFoundStore, storeFlags, storeFlagsHelp } from "../cli/find_store.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { Signals } from "../cli/signals.ts";
+import { parseDuration } from "../config/values.ts";
 import { UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { isEncrypted } from "../filters/encryption.ts";
@@ -22,9 +23,11 @@ checksum is not "ok". Ends with status 1 if any archive is not ok.
   --all             all archives
   --sample P%       so many of them, those that were not verified for the longest time:
                     with 5% every night each archive is verified every twenty nights
-  --deep            also decompress each archive and read its tar through; encrypted ones
-                    are read through only with
+  --deep            also decompress each archive and read its tar through, within limits of
+                    memory and time; encrypted ones are read through only with
   --identity FILE   the secret key: then they are fetched and decrypted here
+  --timeout TIME    to read an archive through may take so long (by default an hour, and more
+                    if it is large; a storage host has the default)
   --json            print a list of {name, state, detail, bytes}
 
 ${storeFlagsHelp}`;
@@ -32,7 +35,7 @@ ${storeFlagsHelp}`;
 export async function run(args: readonly string[]): Promise<ExitStatus> {
   const line = parseCommandLine("verify", args, {
     switches: ["all", "deep"],
-    values: [...storeFlags, "sample", "identity"],
+    values: [...storeFlags, "sample", "identity", "timeout"],
   });
   const log = new Log(line.log);
   const signals = new Signals();
@@ -43,6 +46,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
       folder: folder.path,
       purpose: "verify",
     });
+    timeoutOf(line);
     const chosen = choose(line, await store.list(), store.name);
     if (chosen.length === 0) log.info(`no archives in ${store.name}`);
     const verdicts: Verdict[] = [];
@@ -88,13 +92,22 @@ async function verifyOne(
   const deep = line.has("deep");
   const identity = line.value("identity");
   log.detail(`verifying ${name}`);
-  let verdict = await store.verify(name, { deep });
+  let verdict = await store.verify(name, { deep, timeoutSeconds: timeoutOf(line) });
   if (verdict.state === "ok" && deep && identity !== undefined && isEncrypted(name)) {
-    verdict = await readThroughHere(store, { name, bytes }, identity, folder);
+    verdict = await readThroughHere(store, { name, bytes }, identity, line, folder);
   }
   const seconds = (performance.now() - start) / 1000;
   log.detail(`${formatBytes(verdict.bytes)} in ${formatSeconds(seconds)}`);
   return verdict;
+}
+
+/** How long the reading of one archive may take, in seconds, if the command line says so. */
+function timeoutOf(line: Arguments): number | undefined {
+  const text = line.value("timeout");
+  if (text === undefined) return undefined;
+  const seconds = parseDuration(text);
+  if (seconds !== undefined && seconds > 0) return seconds;
+  throw new UsageError("command line", `--timeout: "${text}" is not a time such as "12h"`);
 }
 
 /** The secret key stays here: the archive comes to it. */
@@ -102,8 +115,9 @@ async function readThroughHere(
   store: Store,
   { name, bytes }: Pick<ListedArchive, "name" | "bytes">,
   identity: string,
+  line: Arguments,
   folder: string,
 ): Promise<Verdict> {
   await using download = await store.fetch(name, folder);
-  return { name, bytes, ...await checkTar(download, name, identity) };
+  return { name, bytes, ...await checkTar(download, { name, bytes }, identity, timeoutOf(line)) };
 }

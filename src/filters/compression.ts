@@ -1,3 +1,4 @@
+import { withMemoryLimit } from "../system/limited.ts";
 import { type Stage, strictStage } from "../system/pipeline.ts";
 import { findTool, requireTool } from "../system/tools.ts";
 import type { Filter } from "./mod.ts";
@@ -6,6 +7,8 @@ import type { Filter } from "./mod.ts";
 interface Compression {
   readonly suffix: string;
   readonly levels: { readonly least: number; readonly most: number };
+  /** With which arguments all of them decompress, beside the usual ones. */
+  readonly decompress?: readonly string[];
   /** Programs that can do it, the best first; with which arguments each compresses. */
   readonly programs: Readonly<Record<string, (level: number | undefined) => string[]>>;
 }
@@ -50,6 +53,8 @@ export const compressions = {
   xz: {
     suffix: ".xz",
     levels: { least: 0, most: 9 },
+    // What it wrote itself takes 65 MiB at most; zstd has such a limit of its own, 128 MiB.
+    decompress: ["--memlimit-decompress=256MiB"],
     programs: { xz: (number) => ["--stdout", "--quiet", "-T0", ...level(number)] },
   },
 } as const satisfies Record<string, Compression>;
@@ -74,14 +79,20 @@ export async function compressionFilter(
   return { suffix, encoder: strictStage(command, "compression") };
 }
 
-/** The program that decompresses an archive of the given kind; undefined if it is not compressed. */
+/** Address space of a program that decompresses: several threads, each with its own heap. */
+const decompressionMegabytes = 1024;
+
+/**
+ * The program that decompresses an archive of the given kind, within limits; undefined if it is not
+ * compressed.
+ */
 export async function decompressor(kind: string): Promise<Stage | undefined> {
   const rows: Compression[] = Object.values(compressions);
   const row = rows.find(({ suffix }) => kind.replace(/\.age$/, "").endsWith(suffix));
   if (row === undefined) return undefined;
   const program = await firstInstalled(Object.keys(row.programs));
-  const command = { program, args: ["--decompress", "--stdout", "--quiet"] };
-  return strictStage(command, "decompression");
+  const args = ["--decompress", "--stdout", "--quiet", ...row.decompress ?? []];
+  return withMemoryLimit(strictStage({ program, args }, "decompression"), decompressionMegabytes);
 }
 
 /** The first program that is installed; throws for the last one if none is. */

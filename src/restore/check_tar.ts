@@ -2,6 +2,7 @@ import { describeError, PlasmaError } from "../errors.ts";
 import { openDecoders } from "../filters/mod.ts";
 import { parseArchiveName } from "../rotation/archive_name.ts";
 import type { Download, Verdict } from "../stores/mod.ts";
+import { costly, tooCostly, withMemoryLimit } from "../system/limited.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
 import { Consumer, type Stage } from "../system/pipeline.ts";
 import type { PumpResult } from "../system/pump.ts";
@@ -10,20 +11,32 @@ import { PipeFolder } from "../system/runtime_folder.ts";
 import { listStage } from "./extract.ts";
 import { readArchive, type ReadResult } from "./read_archive.ts";
 
+/** Address space of a tar that lists: names, and the maps of sparse files, are all it remembers. */
+const listMegabytes = 512;
+
+/** How long an honest archive may take to read: an hour, and more if it is large. */
+function patienceFor(bytes: number): number {
+  return 3600 + bytes / (256 << 10);
+}
+
 /**
  * Read an archive through, to the last member: decrypt, decompress, and let tar look at each header.
+ * Within limits of memory and time: whoever stored it may have made it to do harm. What exceeds them is
+ * "unreadable".
  *
  * @param identity the file with the secret key, for an encrypted archive
+ * @param timeoutSeconds by default an hour, and more if so many bytes are stored
  */
 export async function checkTar(
   download: Download,
-  name: string,
+  { name, bytes }: { readonly name: string; readonly bytes: number },
   identity: string | undefined,
+  timeoutSeconds = patienceFor(bytes),
 ): Promise<Pick<Verdict, "state" | "detail">> {
   const decoders = await openDecoders(parseArchiveName(name)!.kind, identity);
   await using folder = await PipeFolder.make();
   try {
-    const { read, plain } = await readThrough(download, decoders, folder.path);
+    const { read, plain } = await readThrough(download, decoders, folder.path, timeoutSeconds);
     if (read.isAsStored === false) {
       return {
         state: "damaged",
@@ -44,7 +57,8 @@ export async function checkTar(
     return { state: "ok", detail: "SHA-256 as when stored, and read through" };
   } catch (error) {
     if (!(error instanceof PlasmaError) || error.code === "connection") throw error;
-    return { state: "damaged", detail: `cannot be read through: ${describeError(error)}` };
+    const state = error.code === tooCostly ? "unreadable" : "damaged";
+    return { state, detail: `cannot be read through: ${describeError(error)}` };
   }
 }
 
@@ -58,18 +72,36 @@ async function readThrough(
   download: Download,
   decoders: readonly Stage[],
   folder: string,
+  timeoutSeconds: number,
 ): Promise<ReadThrough> {
-  await using tar = await Consumer.start([listStage([])], folder, "ignore");
-  if (decoders.length === 0) {
+  const list = withMemoryLimit(listStage([]), listMegabytes);
+  await using tar = await Consumer.start([list], folder, "ignore");
+  using limit = new TimeLimit(timeoutSeconds, [download, tar]);
+  try {
+    if (decoders.length > 0) return await decodeInto(tar, download, decoders, folder, limit);
     const read = await readArchive(download, tar, () => {});
     if (read.bytes > 0) await tar.finish();
     return { read, plain: read };
+  } catch (error) {
+    limit.throwIfExceeded();
+    throw error;
   }
+}
+
+/** The same for an archive that is compressed or encrypted. */
+async function decodeInto(
+  tar: Consumer,
+  download: Download,
+  decoders: readonly Stage[],
+  folder: string,
+  limit: TimeLimit,
+): Promise<ReadThrough> {
   const [pipe] = await NamedPipe.make(folder, ["plain"]);
   using middle = pipe!;
   using end = middle.open("w");
   await using decoding = await Consumer.start(decoders, folder, end.file);
   end[Symbol.dispose]();
+  limit.add(decoding);
   const [read, plain] = await Promise.all([
     readArchive(download, decoding, () => {}),
     transfer({ source: middle.path, sink: tar.path, drain: true }, {
@@ -86,3 +118,34 @@ async function readThrough(
   if (plain.bytes > 0) await tar.finish();
   return { read, plain };
 }
+
+/** Ends what takes too long. */
+class TimeLimit implements Disposable {
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #programs: { kill(): void }[];
+  #isExceeded = false;
+
+  constructor(readonly seconds: number, programs: readonly { kill(): void }[]) {
+    this.#programs = [...programs];
+    this.#timer = setTimeout(() => {
+      this.#isExceeded = true;
+      for (const program of this.#programs) program.kill();
+    }, Math.min(seconds * 1000, longestTimer));
+  }
+
+  add(program: { kill(): void }): void {
+    this.#programs.push(program);
+  }
+
+  throwIfExceeded(): void {
+    if (!this.#isExceeded) return;
+    throw costly(`to read it takes more than the ${Math.round(this.seconds)} s that are allowed`);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** setTimeout() takes no more milliseconds. */
+const longestTimer = 2 ** 31 - 1;

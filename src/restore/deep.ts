@@ -67,9 +67,12 @@ export class DeepFolders {
 }
 
 /** A name as `tar --quoting-style=escape` prints it in the C locale. */
-export function escapeName(name: string): string {
+export const escapeName = (name: string) => escapeBytes(new TextEncoder().encode(name));
+
+/** The bytes of a name as `tar --quoting-style=escape` prints them in the C locale. */
+export function escapeBytes(name: Uint8Array): string {
   const letters = "abtnvfr"; // from 7 on
-  return [...new TextEncoder().encode(name)].map((byte) => {
+  return [...name].map((byte) => {
     if (byte === 92) return "\\\\";
     if (byte >= 7 && byte <= 13) return `\\${letters[byte - 7]}`;
     if (byte >= 32 && byte < 127) return String.fromCharCode(byte);
@@ -96,9 +99,9 @@ function stepsOf(name: string): string[] {
 }
 
 /**
- * What goes down to the folder above a deep one and unpacks that one there.
+ * What goes down from the target to the folder above a deep one and unpacks that one there.
  *
- * An earlier pass has made symbolic links, which tar would follow as it follows those of the user: so
+ * An earlier pass has made symbolic links, which tar would follow where it is not confined: so
  * none is followed on the way down, and what is in the folder is removed, so that tar itself makes
  * all that it enters. A file in it that is a hard link too would lose its other names: then
  * nothing is done. An x keeps the newlines at the end of a name; the shell complains where a folder is
@@ -107,9 +110,8 @@ function stepsOf(name: string): string[] {
 const script = `
 fail() { printf '%s\\n' "$1" >&2; cat >/dev/null; exit 1; }
 plain() { plain=$(printf -- "$1x"); plain=./\${plain%x}; }
-cd -P -- "$1" || fail 'cannot enter the target'
-count=$2
-shift 2
+count=$1
+shift
 while :; do
   plain "$1"
   [ -d "$plain" ] && [ ! -h "$plain" ] || fail 'a name leads through what is no folder'
@@ -131,13 +133,12 @@ exit $status
 `;
 
 /**
- * The command that unpacks a deep folder with all that is in it.
+ * The command that unpacks a deep folder with all that is in it. The current folder must be the
+ * target, and nothing be in it but what was unpacked.
  *
- * @param target a folder in which nothing is but what was unpacked
  * @param flags those of the tar that unpacks everything
  */
 export function deepCommand(
-  target: string,
   flags: readonly string[],
   { steps }: DeepFolder,
 ): Command {
@@ -145,7 +146,7 @@ export function deepCommand(
   const components = member.split("/");
   const above = components.length - 1;
   const names = [...components, member].map(asFormat);
-  const args = [target, String(above), ...names, ...flags, `--strip-components=${above}`];
+  const args = [String(above), ...names, ...flags, `--strip-components=${above}`];
   return { program: "sh", args: ["-c", script, "sh", ...args] };
 }
 

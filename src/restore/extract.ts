@@ -5,13 +5,6 @@ import { deepCommand, type DeepFolder } from "./deep.ts";
 import type { Stage } from "../system/pipeline.ts";
 import { isGap, tarComplaints } from "../system/tar_messages.ts";
 
-/** What is to be unpacked, and where. */
-export interface Extraction {
-  readonly target: string;
-  /** Members, a folder with all below it; none stands for everything. */
-  readonly members: readonly string[];
-}
-
 /** Paths as archives name them, "/etc/" as "etc"; with "/" among them it is everything. */
 export function memberNames(paths: readonly string[]): string[] {
   const names = paths.map((path) => path.replace(/^\/+/, "").replace(/\/+$/, ""));
@@ -19,32 +12,39 @@ export function memberNames(paths: readonly string[]): string[] {
 }
 
 /**
- * The tar that unpacks. As root everything comes back as it was: numeric owners, modes, ACLs,
- * extended attributes and capabilities; others get their own files with the modes. Names that lead
- * out of the target (absolute, "..") tar cuts or refuses, and symbolic links that lead out it makes
- * only at the end, when nothing can be written through them any more.
+ * The tar that unpacks into the current folder. Names that lead out of it (absolute, "..") tar cuts or
+ * refuses, and symbolic links that lead out it makes only at the end.
+ *
+ * @param flags see {@link unpackFlags}
+ * @param members a folder with all below it; none stands for everything
  */
-export function extractStage({ target, members }: Extraction): Stage {
-  const args = [...unpackFlags(), `--directory=${target}`, "--", ...members];
-  return { command: drained(args), judge: judgeExtraction };
+export function extractStage(flags: readonly string[], members: readonly string[]): Stage {
+  return { command: drained([...flags, "--file=-", "--", ...members]), judge: judgeExtraction };
 }
 
 /** The tar that unpacks a folder that cannot be reached from above. */
-export function deepStage(target: string, folder: DeepFolder): Stage {
-  return { command: deepCommand(target, unpackFlags(), folder), judge: judgeExtraction };
+export function deepStage(flags: readonly string[], folder: DeepFolder): Stage {
+  return { command: deepCommand([...flags, "--file=-"], folder), judge: judgeExtraction };
 }
 
-function unpackFlags(): string[] {
+/**
+ * How tar unpacks. As root everything comes back as it was: numeric owners, modes, ACLs, extended
+ * attributes and capabilities; others get their own files with the modes.
+ *
+ * @param isUntrusted leave out what gives rights: setuid and setgid bits, what the umask forbids, and
+ * attributes that only root can set, capabilities among them
+ */
+export function unpackFlags(isUntrusted: boolean): string[] {
   const isRoot = Deno.uid() === 0;
   return [
     "--extract",
-    "--file=-",
     "--blocking-factor=128",
-    "--preserve-permissions",
+    // With the first one tar leaves out the bits above 0777, and those of the umask.
+    isUntrusted ? "--no-same-permissions" : "--preserve-permissions",
     "--numeric-owner",
     "--acls",
     "--xattrs",
-    isRoot ? "--xattrs-include=*" : "--xattrs-include=user.*",
+    isRoot && !isUntrusted ? "--xattrs-include=*" : "--xattrs-include=user.*",
     "--delay-directory-restore",
     "--no-unquote",
     ...(isRoot ? ["--same-owner"] : []),
@@ -77,7 +77,7 @@ const judgeExtraction: Stage["judge"] = (exit, messages) => {
   const words = complaints.slice(0, 5).join(" / ");
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
   throw new PlasmaError("restore", `tar ${describeExit(exit)}: ${words}${more}`, {
-    remedy: remedyFor(words),
+    remedy: remedyFor(complaints.join("\n")),
     ...(isAllTooLong ? { code: tooLongNames } : {}),
   });
 };
@@ -91,6 +91,9 @@ function remedyFor(words: string): string {
   }
   if (/File name too long/.test(words)) {
     return "restore into a new folder, or by hand with tar -C: see README.md";
+  }
+  if (/Too many levels of symbolic links/.test(words)) {
+    return "a restore goes through no symbolic link: one is in the way in the target or in the archive";
   }
   if (/No space left/.test(words)) return "free some space, or name another --target";
   return "do not take what was unpacked for complete";

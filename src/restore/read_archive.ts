@@ -31,6 +31,7 @@ export async function readArchive(
   try {
     result = await transfer({
       source: download.path,
+      sourceFile: download.file,
       sink: sink.path,
       drain: true,
       headerLimit: download.headerLimit,

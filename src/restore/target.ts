@@ -1,71 +1,169 @@
-import { PlasmaError, reasonOf, UsageError } from "../errors.ts";
-import { isNotFound } from "../errors.ts";
-import { isWithin } from "../system/paths.ts";
+import { PlasmaError, UsageError } from "../errors.ts";
+import type { Stage } from "../system/pipeline.ts";
+import type { Command } from "../system/process.ts";
+import { openFolder, type Place, runIn, stageIn } from "./confine.ts";
+import { parentOf } from "../system/paths.ts";
+import { requireLinksWithin } from "./links.ts";
+import { locate, type Location } from "./locate.ts";
+
+/** Where an archive is to be unpacked. */
+export interface TargetOrder {
+  readonly path: string;
+  /** Also into a folder that holds something. */
+  readonly intoExisting: boolean;
+  /** The archive is not trusted: see {@link Target.finish}. */
+  readonly isUntrusted: boolean;
+}
 
 /**
- * Make sure that a folder can take a restore, and create it if it does not exist.
+ * The folder into which an archive is unpacked.
  *
- * A folder that holds something already may hold symbolic links to folders elsewhere, through which
- * tar would write; so with `intoExisting` every link in it must lead to a place within it.
- *
- * @returns the path without symbolic links
- * @throws {UsageError} if it is not empty and `intoExisting` is false, or a link leads out of it
+ * Root unpacks into an empty folder by way of one in it that is closed to all others, so that nobody
+ * meets what is not complete, not proven, or not to stay. The archive may say who may enter its top
+ * folder: so that lies in the closed one. Programs of root are confined: see
+ * {@link Place}.
  */
-export async function prepareTarget(path: string, intoExisting: boolean): Promise<string> {
-  try {
-    Deno.mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if (isNotFound(error)) {
-      throw new UsageError("restore", `the folder above ${path} does not exist`, "make it first");
-    }
-    if (!(error instanceof Deno.errors.AlreadyExists)) {
-      throw new PlasmaError("restore", `cannot make ${path}: ${reasonOf(error)}`);
-    }
-  }
-  const real = await Deno.realPath(path);
-  if (!Deno.statSync(real).isDirectory) {
-    throw new UsageError("restore", `${path} is not a folder`, "name another --target");
-  }
-  if (isEmpty(real)) return real;
-  if (!intoExisting) {
-    throw new UsageError(
-      "restore",
-      `${path} is not empty`,
-      "name a new folder, or say --into-existing to overwrite what is in the archive too",
-    );
-  }
-  if (real !== "/") requireLinksWithin(real, real);
-  return real;
-}
+export class Target {
+  readonly #place: Place;
 
-function isEmpty(path: string): boolean {
-  for (const _ of Deno.readDirSync(path)) return false;
-  return true;
-}
+  private constructor(
+    place: Place,
+    /** Whether it held something before. */
+    readonly isLive: boolean,
+  ) {
+    this.#place = place;
+  }
 
-function requireLinksWithin(folder: string, target: string): void {
-  for (const { name, isSymlink, isDirectory } of Deno.readDirSync(folder)) {
-    const path = `${folder}/${name}`;
-    if (isDirectory) requireLinksWithin(path, target);
-    else if (isSymlink && leadsOut(path, target)) {
+  /**
+   * Open a folder, or make it.
+   *
+   * @param folder a private folder
+   * @throws {UsageError} if it cannot take a restore, or not safely; then nothing was touched
+   */
+  static async open(order: TargetOrder, folder: string): Promise<Target> {
+    const isRoot = Deno.uid() === 0;
+    const location = locate(order.path, Deno.uid() ?? 0);
+    const { path } = location;
+    const view = isRoot ? `${folder}/view` : "";
+    if (isRoot) Deno.mkdirSync(view, { mode: 0o700 });
+    const name = isRoot ? `.plasma-restore-${crypto.randomUUID().slice(0, 8)}/files` : "";
+    const opened = await openFolder({
+      path,
+      make: !location.exists,
+      inner: name,
+      view,
+      mustConfine: isRoot && !location.isOurs,
+    });
+    if (typeof opened === "string") throw notSafe(location, opened);
+    const { identity, isEmpty, innerIdentity, whyNotConfined } = opened;
+    const isConfined = whyNotConfined === undefined;
+    if (!isEmpty && !order.intoExisting) {
       throw new UsageError(
         "restore",
-        `${path} is a symbolic link to a folder outside of ${target}: what is restored could go there`,
-        "remove the link, or restore into a new folder",
+        `${path} is not empty`,
+        "name a new folder, or say --into-existing to overwrite what is in the archive too",
       );
     }
+    if (!isEmpty && order.isUntrusted) {
+      throw new UsageError(
+        "restore",
+        `${path} is not empty, and an archive that is not trusted goes into no such folder`,
+        "name a new folder",
+      );
+    }
+    if (!isEmpty && isRoot && !isConfined) throw notSafe(location, whyNotConfined);
+    if (!isEmpty && !isConfined) requireLinksWithin(path);
+    const inner = innerIdentity === undefined ? undefined : { path: name, identity: innerIdentity };
+    const place = { path, identity, view: isConfined ? view : undefined, inner };
+    return new Target(place, !isEmpty);
+  }
+
+  get path(): string {
+    return this.#place.path;
+  }
+
+  /** Where what was unpacked lies until {@link finish}. */
+  get unfinished(): string {
+    const { path, inner } = this.#place;
+    return inner === undefined ? path : `${path === "/" ? "" : path}/${inner.path}`;
+  }
+
+  /** Take the inner folders away, if nothing is in them. Returns false if something is left there. */
+  async discardIfEmpty(): Promise<boolean> {
+    const { inner, ...place } = this.#place;
+    if (inner === undefined) return true;
+    const args = ["--", `./${inner.path}`, `./${parentOf(inner.path)}`];
+    try {
+      await runIn(place, "remove what is empty", { program: "rmdir", args });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** A stage that works in the folder. */
+  stage(stage: Stage): Stage {
+    return stageIn(this.#place, stage);
+  }
+
+  /** Run a program in the folder to its end; its standard output. */
+  async run(what: string, command: Command): Promise<Uint8Array> {
+    return await runIn(this.#place, what, command);
+  }
+
+  /**
+   * Give what was unpacked free: it moves up from the inner folders, and if the archive says whose
+   * the folder itself is and who may enter it, that holds from now on.
+   *
+   * @param tarFlags those of the tar that unpacks
+   * @param file a path for a file of this run
+   * @returns warnings
+   */
+  async finish(tarFlags: readonly string[], file: string, isUntrusted: boolean): Promise<string[]> {
+    const { inner, ...place } = this.#place;
+    if (inner === undefined) return [];
+    const args = [
+      "-c",
+      finishScript,
+      "sh",
+      inner.path,
+      file,
+      isUntrusted ? "yes" : "",
+      ...tarFlags,
+    ];
+    const output = await runIn(place, `finish in ${this.path}`, { program: "sh", args });
+    const removed = new TextDecoder().decode(output).length;
+    return removed === 0 ? [] : [`left out ${removed} device files`];
   }
 }
 
 /**
- * True for links to folders elsewhere, also for dangling ones that lead up again from a folder which
- * the archive may bring: "new/../..".
+ * Moves all up from the innermost folder. Only an archive that names the folder itself (".") has
+ * changed the mode of that one.
  */
-function leadsOut(path: string, target: string): boolean {
-  try {
-    const real = Deno.realPathSync(path);
-    return !isWithin(real, target) && Deno.statSync(real).isDirectory;
-  } catch {
-    return /(?:^|\/)(?!\.{1,2}\/)[^/]+\/(?:.*\/)?\.\.(?:\/|$)/s.test(Deno.readLinkSync(path));
-  }
+const finishScript = `
+set -u
+inner=$1 file=$2 untrusted=$3
+shift 3
+[ -z "$untrusted" ] ||
+  find "./$inner" \\( -type b -o -type c \\) -printf x -delete || exit
+case $(stat -c %a -- "./$inner") in
+  1700 | 3700) file= ;;
+  *) tar --create --file="$file" --format=posix --no-recursion --numeric-owner --acls --xattrs \\
+       --xattrs-include='*' --directory="./$inner" . || exit ;;
+esac
+find "./$inner" -mindepth 1 -maxdepth 1 -exec mv -n -t . -- {} + || exit
+rmdir -- "./$inner" "./\${inner%/*}" || exit
+[ -z "$file" ] || exec tar "$@" --file="$file"
+`;
+
+function notSafe({ path, exists }: Location, why: string): PlasmaError {
+  const what = exists
+    ? `${path} holds something, or others can change it or a folder above it`
+    : `others can change a folder above ${path}`;
+  return new UsageError(
+    "restore",
+    `as root, and without a mount namespace (${why}), what is restored could be led elsewhere: ${what}`,
+    "name a new folder where only root can change those above, or run where CAP_SYS_ADMIN is granted",
+  );
 }

@@ -8,18 +8,20 @@ import {
 } from "../rotation/archive_name.ts";
 import { labelFor } from "../rotation/label.ts";
 import { removeIfPresent, syncFolder, writeDurably } from "../system/durable.ts";
+import { isSameAt } from "../system/same_file.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
 import {
   incomingFiles,
+  isPresent,
   isSameFile,
   readReceived,
   removeFiles,
   removeUnusedSidecar,
-  removeUpload,
 } from "./incoming.ts";
 import { appendToJournal, findStored } from "./journal.ts";
 import type { Claim, Committed } from "./mod.ts";
 import { formatSidecar, readSidecar } from "./sidecar.ts";
+import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /** The storage host's local time. */
 export type Clock = () => Temporal.PlainDateTime;
@@ -42,15 +44,30 @@ export async function commitUpload(
   clock: Clock = systemClock,
 ): Promise<Committed> {
   using _lock = await folder.lock();
+  if (claim.kind === "btrfs") {
+    return await commitAs(
+      (await import("./commit_subvolumes.ts")).subvolumeCommit,
+      folder,
+      claim,
+      clock,
+    );
+  }
+  using upload = await lockUpload(folder, claim);
+  return await commitAs(new FileCommit(upload), folder, claim, clock);
+}
+
+async function commitAs(
+  kind: CommitKind,
+  folder: StorageFolder,
+  claim: Claim,
+  clock: Clock,
+): Promise<Committed> {
   const contents = folder.contents();
-  const kind = claim.kind === "btrfs"
-    ? (await import("./commit_subvolumes.ts")).subvolumeCommit
-    : fileCommit;
   try {
     let name = kind.finishInterrupted(folder, contents, claim);
     if (name === undefined) {
       if (!await kind.isReceived(folder, claim)) return committedBefore(folder, contents, claim);
-      name = await publish(folder, contents, claim, kind.place, clock);
+      name = await publish(folder, contents, claim, kind, clock);
     }
     appendToJournal(folder.journal, [{
       event: "stored",
@@ -86,22 +103,49 @@ export interface CommitKind {
   place(folder: StorageFolder, claim: Claim, name: string): Promise<boolean> | boolean;
 }
 
-/** What arrived is not what was claimed: remove it and say so. */
+/** What arrived is not what was claimed: remove it, whose lock the caller holds, and say so. */
 export async function refuseMismatch(
   folder: StorageFolder,
   claim: Claim,
   what: string,
 ): Promise<never> {
-  await removeUpload(folder, claim.id);
+  await removeFiles(folder, claim.id);
   throw new PlasmaError("commit", `what arrived is not what was sent: ${what}; it was discarded`, {
     code: "mismatch",
   });
 }
 
-const fileCommit: CommitKind = {
-  async isReceived(folder, claim) {
-    const received = readReceived(folder, claim.id);
-    if (received === undefined) return false;
+/** The upload, so that nobody writes or removes it meanwhile; undefined if none was completed. */
+async function lockUpload(
+  folder: StorageFolder,
+  { id }: Claim,
+): Promise<UploadLock | undefined> {
+  const { part, received, sidecar } = incomingFiles(folder, id);
+  // As long as it is being written it is not complete: no need to wait for its lock.
+  if (!isPresent(received) && !isPresent(sidecar)) return undefined;
+  const lock = await UploadLock.take(part, lockWaitSeconds);
+  if (lock !== undefined) return lock;
+  throw new PlasmaError("commit", "another process works on the upload of this run", {
+    code: "in-use",
+  });
+}
+
+/** How an upload that is one file is made an archive. */
+class FileCommit implements CommitKind {
+  constructor(readonly upload: UploadLock | undefined) {}
+
+  async isReceived(folder: StorageFolder, claim: Claim): Promise<boolean> {
+    const { upload } = this;
+    if (isPresent(incomingFiles(folder, claim.id).subvolumes)) {
+      throw new PlasmaError("commit", `what was received are subvolumes, and not ${claim.kind}`, {
+        code: "kind",
+      });
+    }
+    const received = upload === undefined ? undefined : readReceived(folder, claim.id);
+    if (upload === undefined || received === undefined) return false;
+    if (received.inode !== String(upload.identity.ino) || received.bytes !== upload.size) {
+      return await refuseMismatch(folder, claim, "it is not the file that was received");
+    }
     if (received.bytes === claim.bytes && received.sha256 === claim.sha256) return true;
     return await refuseMismatch(
       folder,
@@ -109,8 +153,13 @@ const fileCommit: CommitKind = {
       `${received.bytes} bytes with SHA-256 ${received.sha256} instead of ` +
         `${claim.bytes} with ${claim.sha256}`,
     );
-  },
-  finishInterrupted(folder, { archives }, { id, sha256 }) {
+  }
+
+  finishInterrupted(
+    folder: StorageFolder,
+    { archives }: FolderContents,
+    { id, sha256 }: Claim,
+  ): string | undefined {
     const { sidecar } = incomingFiles(folder, id);
     const placed = readSidecar(sidecar);
     const name = archives.find((archive) => archive.name === placed?.name)?.name;
@@ -118,9 +167,37 @@ const fileCommit: CommitKind = {
     if (!isSameFile(sidecar, `${folder.path}/${name}${sidecarSuffix}`)) return undefined;
     syncFolder(folder.path);
     return name;
-  },
-  place,
-};
+  }
+
+  /** Put the upload and its sidecar under their final names; false if the name is taken. */
+  place(folder: StorageFolder, claim: Claim, name: string): boolean {
+    const { part, sidecar } = incomingFiles(folder, claim.id);
+    const archive = `${folder.path}/${name}`;
+    removeUnusedSidecar(folder, sidecar);
+    removeIfPresent(sidecar);
+    writeDurably(sidecar, formatSidecar({ sha256: claim.sha256, name }));
+    if (!linkIfFree(sidecar, archive + sidecarSuffix)) return false;
+    try {
+      if (!linkIfFree(part, archive)) {
+        Deno.removeSync(archive + sidecarSuffix);
+        return false;
+      }
+    } catch (error) {
+      Deno.removeSync(archive + sidecarSuffix);
+      throw error;
+    }
+    try {
+      if (!isSameAt(archive, this.upload!.identity)) throw new Error("the upload was replaced");
+      syncFolder(folder.path);
+    } catch (error) {
+      // What may not be on the disk must not be taken for a backup.
+      Deno.removeSync(archive);
+      Deno.removeSync(archive + sidecarSuffix);
+      throw error;
+    }
+    return true;
+  }
+}
 
 /** The answer to a commit that was done before, its answer having been lost on the way. */
 function committedBefore(folder: StorageFolder, contents: FolderContents, claim: Claim): Committed {
@@ -139,7 +216,7 @@ async function publish(
   folder: StorageFolder,
   { archives }: FolderContents,
   claim: Claim,
-  place: CommitKind["place"],
+  kind: CommitKind,
   clock: Clock,
 ): Promise<string> {
   const stamps = new Set<Stamp>(archives.map(({ stamp }) => stamp));
@@ -153,39 +230,11 @@ async function publish(
     for (const withSeconds of withoutSeconds ? [false, true] : [true]) {
       if (withSeconds && seconds.has(stamp)) continue;
       const name = formatArchiveName({ stamp, label, kind: claim.kind }, withSeconds);
-      if (await place(folder, claim, name)) return name;
+      if (await kind.place(folder, claim, name)) return name;
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
   throw new PlasmaError("commit", `found no free name in ${folder.path}`);
-}
-
-/** Put an upload and its sidecar under their final names; false if the name is taken. */
-function place(folder: StorageFolder, claim: Claim, name: string): boolean {
-  const { part, sidecar } = incomingFiles(folder, claim.id);
-  const archive = `${folder.path}/${name}`;
-  removeUnusedSidecar(folder, sidecar);
-  removeIfPresent(sidecar);
-  writeDurably(sidecar, formatSidecar({ sha256: claim.sha256, name }));
-  if (!linkIfFree(sidecar, archive + sidecarSuffix)) return false;
-  try {
-    if (!linkIfFree(part, archive)) {
-      Deno.removeSync(archive + sidecarSuffix);
-      return false;
-    }
-  } catch (error) {
-    Deno.removeSync(archive + sidecarSuffix);
-    throw error;
-  }
-  try {
-    syncFolder(folder.path);
-  } catch (error) {
-    // What may not be on the disk must not be taken for a backup.
-    Deno.removeSync(archive);
-    Deno.removeSync(archive + sidecarSuffix);
-    throw error;
-  }
-  return true;
 }
 
 function linkIfFree(from: string, to: string): boolean {

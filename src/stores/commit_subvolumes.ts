@@ -1,22 +1,23 @@
 import fs from "node:fs";
 import { isNotFound, PlasmaError } from "../errors.ts";
 import { syncFolder, writeDurably } from "../system/durable.ts";
-import { lockOpenFile } from "../system/lock.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
 import type { StorageFolder } from "./folder.ts";
-import { incomingFiles, lockWaitSeconds } from "./incoming.ts";
+import { incomingFiles } from "./incoming.ts";
 import { digestOf, formatManifest, manifestName, readManifest } from "./manifest.ts";
 import type { Claim } from "./mod.ts";
 import { arrivingFolder, readRecords } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 import { syncFilesystem } from "./subvolume_archive.ts";
+import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /** Received subvolumes are made an archive by one rename of the folder that holds them. */
 export const subvolumeCommit: CommitKind = {
   async isReceived(folder, claim) {
     const { subvolumes } = incomingFiles(folder, claim.id);
     if (!isPresent(arrivingFolder(subvolumes))) return false;
-    const records = await recordsOf(folder, claim);
+    using _lock = await lockUpload(folder, claim);
+    const records = readRecords(subvolumes);
     if (records !== undefined && digestOf(records) === claim.sha256) return true;
     return await refuseMismatch(folder, claim, "these are other subvolumes, or not all of them");
   },
@@ -48,20 +49,13 @@ export const subvolumeCommit: CommitKind = {
   },
 };
 
-/** What has come, when nothing comes any more. */
-async function recordsOf(folder: StorageFolder, claim: Claim) {
-  using _lock = await lockUpload(folder, claim);
-  return readRecords(incomingFiles(folder, claim.id).subvolumes);
-}
-
 /** Keep others from receiving for an upload while it is looked at. */
-async function lockUpload(folder: StorageFolder, { id }: Claim): Promise<Disposable> {
-  const file = fs.openSync(incomingFiles(folder, id).part, "r");
-  if (await lockOpenFile(file, lockWaitSeconds)) {
-    return { [Symbol.dispose]: () => fs.closeSync(file) };
-  }
-  fs.closeSync(file);
-  throw new PlasmaError("commit", "subvolumes of this run are still being received");
+async function lockUpload(folder: StorageFolder, { id }: Claim): Promise<UploadLock> {
+  const lock = await UploadLock.take(incomingFiles(folder, id).part, lockWaitSeconds);
+  if (lock !== undefined) return lock;
+  throw new PlasmaError("commit", "subvolumes of this run are still being received", {
+    code: "in-use",
+  });
 }
 
 function findByRun(

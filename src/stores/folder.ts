@@ -6,7 +6,7 @@ import { type ArchiveName, parseArchiveName, sidecarSuffix } from "../rotation/a
 import type { Policy } from "../rotation/policy.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Lock } from "../system/lock.ts";
-import type { FileIdentity } from "../system/regular_file.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import { readManifest } from "./manifest.ts";
 
 /** What lies in a storage folder. */

@@ -1,18 +1,25 @@
-import fs from "node:fs";
+import * as v from "valibot";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
-import { createPrivate, removeIfPresent, writeDurably } from "../system/durable.ts";
-import { isLocked, lockOpenFile } from "../system/lock.ts";
+import { removeIfPresent, writeDurably } from "../system/durable.ts";
+import { isLocked } from "../system/lock.ts";
 import type { Transfer } from "../system/pump.ts";
+import { readRegularFile } from "../system/regular_file.ts";
 import { isSameOwner, type RunId, runOwner } from "../system/run_id.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import { sidecarSuffix } from "../rotation/archive_name.ts";
 import { readSidecar } from "./sidecar.ts";
 import type { StorageFolder } from "./folder.ts";
+import { requirePlace, type UploadLimits } from "./upload_limits.ts";
+import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
+
+export { lockWaitSeconds };
 
 /**
  * Uploads under way, in `.plasma/incoming/` of a storage folder:
- * - `<run id>.part` holds the bytes, and is locked by the process that writes it;
- * - `<run id>.received` says that all of them came, were brought to the disk, and their size and
- *   SHA-256: without it nothing is committed;
+ * - `<run id>.part` holds the bytes. Its lock is that of the upload: only who holds it writes the
+ *   upload, commits it or removes it;
+ * - `<run id>.received` says that all of them came, were brought to the disk, their size and SHA-256,
+ *   and which file they are in: without it nothing is committed;
  * - `<run id>.sha256` is the sidecar-to-be, only during a commit;
  * - `<run id>.btrfs/` holds received subvolumes; then the `.part` is empty, and only the lock.
  */
@@ -26,17 +33,17 @@ export function incomingFiles(folder: StorageFolder, id: RunId) {
   };
 }
 
-/** How long to wait for the lock of an upload, which others may be looking at. */
-export const lockWaitSeconds = 5;
+/** An upload of this run exists: each attempt needs an id of its own. */
+const inUse = (message: string) => new PlasmaError("storage", message, { code: "in-use" });
 
 /** The upload that this process is writing. */
 export class IncomingUpload implements Disposable {
-  readonly #file: number;
+  readonly #lock: UploadLock;
   readonly #files: ReturnType<typeof incomingFiles>;
   #completed = false;
 
-  private constructor(file: number, files: ReturnType<typeof incomingFiles>) {
-    this.#file = file;
+  private constructor(lock: UploadLock, files: ReturnType<typeof incomingFiles>) {
+    this.#lock = lock;
     this.#files = files;
   }
 
@@ -47,22 +54,35 @@ export class IncomingUpload implements Disposable {
 
   /** The same file, open for writing. */
   get file(): number {
-    return this.#file;
+    return this.#lock.file;
   }
 
-  /** Begin an upload. Throws if the run has one already. */
-  static async begin(folder: StorageFolder, id: RunId): Promise<IncomingUpload> {
+  /** What the file is known by. */
+  get identity(): FileIdentity {
+    return this.#lock.identity;
+  }
+
+  /**
+   * Begin an upload.
+   *
+   * @throws {PlasmaError} "in-use" if the run has one already, "max-uploads" if there are too many
+   */
+  static async begin(
+    folder: StorageFolder,
+    id: RunId,
+    limits: UploadLimits = {},
+  ): Promise<IncomingUpload> {
     folder.prepare();
     await removeDeadUploads(folder, id);
     const files = incomingFiles(folder, id);
     try {
-      const upload = new IncomingUpload(createPrivate(files.part), files);
+      const upload = new IncomingUpload(await UploadLock.create(files.part), files);
       try {
-        // Whoever looks whether it is being written holds the lock for a moment.
-        if (!await lockOpenFile(upload.file, lockWaitSeconds)) {
-          throw new Error("the new upload is locked already");
-        }
+        // What a power cut has left of an earlier one must not be taken for a part of this one.
+        await removeFiles(folder, id, "but its bytes");
         requireHardLinks(files.part, folder.path);
+        // Only now: of those that begin at the same time each sees the others.
+        requirePlace(countOthers(folder, id), limits);
         return upload;
       } catch (error) {
         upload[Symbol.dispose]();
@@ -70,6 +90,7 @@ export class IncomingUpload implements Disposable {
       }
     } catch (error) {
       if (error instanceof PlasmaError) throw error;
+      if (errorCode(error) === "EEXIST") throw inUse("there is an upload of this run already");
       throw new PlasmaError("storage", `cannot write to ${folder.path}: ${reasonOf(error)}`, {
         code: errorCode(error) ?? "failed",
         cause: error,
@@ -79,12 +100,13 @@ export class IncomingUpload implements Disposable {
 
   /** Record that all bytes came and are on the disk: the upload can now be committed. */
   complete({ bytes, sha256 }: Transfer): void {
-    const { size } = fs.fstatSync(this.#file);
+    const { size } = this.#lock;
     if (size !== bytes) {
       throw new PlasmaError("storage", `the upload has ${size} bytes, not ${bytes}`);
     }
+    const inode = String(this.identity.ino);
     try {
-      writeDurably(this.#files.received, JSON.stringify({ bytes, sha256 }) + "\n");
+      writeDurably(this.#files.received, JSON.stringify({ bytes, sha256, inode }) + "\n");
     } catch (error) {
       throw new PlasmaError("storage", `cannot store the upload: ${reasonOf(error)}`, {
         code: errorCode(error) ?? "failed",
@@ -96,58 +118,82 @@ export class IncomingUpload implements Disposable {
 
   /** Let go of the upload; what was not completed is removed. */
   [Symbol.dispose](): void {
-    fs.closeSync(this.#file);
-    if (!this.#completed) removeIfPresent(this.#files.part);
+    if (!this.#completed) this.#lock.remove();
+    this.#lock[Symbol.dispose]();
   }
 }
 
+/** What was recorded of a completed upload. */
+export interface ReceivedFile extends Transfer {
+  /** That of the file that was hashed; another file of the same name is not the upload. */
+  readonly inode: string;
+}
+
+const receivedSchema = v.object({ bytes: v.number(), sha256: v.string(), inode: v.string() });
+
+/** A record has less. */
+const maximumRecord = 4096;
+
 /** What was recorded of a completed upload; undefined if it was never completed. */
-export function readReceived(folder: StorageFolder, id: RunId): Transfer | undefined {
+export function readReceived(folder: StorageFolder, id: RunId): ReceivedFile | undefined {
   try {
-    const { bytes, sha256 } = JSON.parse(
-      Deno.readTextFileSync(incomingFiles(folder, id).received),
-    ) as Transfer;
-    return { bytes, sha256 };
+    const bytes = readRegularFile(incomingFiles(folder, id).received, maximumRecord);
+    const record = v.safeParse(receivedSchema, JSON.parse(new TextDecoder().decode(bytes)));
+    return record.success ? record.output : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Remove what an upload has left; waits a little for a dying process that still writes it. */
+/**
+ * Remove what an upload has left; waits a little for a dying process that still writes it.
+ *
+ * @throws {PlasmaError} "in-use" if it is being written or committed: it stays
+ */
 export async function removeUpload(folder: StorageFolder, id: RunId): Promise<void> {
-  const { part } = incomingFiles(folder, id);
-  let file;
-  try {
-    file = fs.openSync(part, "r");
-    await lockOpenFile(file, lockWaitSeconds);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  } finally {
-    if (file !== undefined) fs.closeSync(file);
-  }
+  if (!uploadsIn(folder).has(id)) return;
+  using lock = await UploadLock.take(incomingFiles(folder, id).part, lockWaitSeconds);
+  if (lock === undefined) throw inUse("the upload is being written or committed");
   await removeFiles(folder, id);
 }
 
 /** Nobody comes back to an upload that is older than this, whoever began it. */
-const abandonedAfterMs = 7 * 86_400_000;
+const abandonedAfterMs = 86_400_000;
+
+/**
+ * A completed upload is committed within moments. As long as it is younger than this, it may be that
+ * of another machine that has the same identity as ours; older ones are torn.
+ */
+const commitGraceMs = 600_000;
 
 /**
  * Remove the uploads of dead runs: those of the same owner, whose lock the caller holds, and very
- * old ones. Files that are not named as plasma names uploads, and uploads that a process still
- * writes, are left alone.
+ * old ones. Files that are not named as plasma names uploads, uploads that a process still writes,
+ * and those that may be about to be committed, are left alone.
  */
 export async function removeDeadUploads(folder: StorageFolder, own: RunId): Promise<void> {
+  const isDead = (id: RunId) =>
+    isOlder(folder, id, abandonedAfterMs) ||
+    (isSameOwner(id, own) && (!isNearlyDone(folder, id) || isOlder(folder, id, commitGraceMs)));
   for (const id of uploadsIn(folder)) {
-    if (id === own) continue;
-    const files = incomingFiles(folder, id);
-    if (!isSameOwner(id, own) && !isOlder(Object.values(files), abandonedAfterMs)) continue;
-    if (!await isLocked(files.part)) await removeFiles(folder, id);
+    if (id === own || !isDead(id)) continue;
+    using lock = await UploadLock.take(incomingFiles(folder, id).part, 0);
+    // Meanwhile it may have been completed. Where there was no file, nobody did anything.
+    if (lock !== undefined && (lock.isNew || isDead(id))) await removeFiles(folder, id);
   }
+}
+
+/** Everything of it has been received, or subvolumes that are complete, each by itself. */
+function isNearlyDone(folder: StorageFolder, id: RunId): boolean {
+  const { received, subvolumes } = incomingFiles(folder, id);
+  return readReceived(folder, id) !== undefined || isPresent(`${subvolumes}/received.jsonl`) ||
+    (isPresent(subvolumes) && isPresent(received));
 }
 
 /** The ids of all uploads in a folder, whether they are under way or dead. */
 function uploadsIn(folder: StorageFolder): Set<RunId> {
   const ids = new Set<RunId>();
+  if (!isPresent(folder.incoming)) return ids;
   for (const { name } of Deno.readDirSync(folder.incoming)) {
     const id = name.replace(/\.(?:part|received|sha256|btrfs)$/, "");
     if (id !== name && runOwner(id) !== undefined) ids.add(id);
@@ -155,30 +201,40 @@ function uploadsIn(folder: StorageFolder): Set<RunId> {
   return ids;
 }
 
-/** A completed upload is committed within moments; after this many milliseconds it is torn too. */
-const commitGraceMs = 600_000;
+/** How many uploads there are beside that of a run. */
+export function countOthers(folder: StorageFolder, id: RunId): number {
+  const ids = uploadsIn(folder);
+  ids.delete(id);
+  return ids.size;
+}
 
 /** How many uploads lie about that no process writes any more. Changes nothing. */
 export async function countTornUploads(folder: StorageFolder): Promise<number> {
-  if (!isPresent(folder.incoming)) return 0;
   let torn = 0;
   for (const id of uploadsIn(folder)) {
-    const { part, received } = incomingFiles(folder, id);
-    const isNearlyDone = isPresent(received) && !isOlder([received], commitGraceMs);
-    if (!isNearlyDone && !await isLocked(part)) torn++;
+    const isWaiting = isNearlyDone(folder, id) && !isOlder(folder, id, commitGraceMs);
+    if (!isWaiting && !await isLocked(incomingFiles(folder, id).part)) torn++;
   }
   return torn;
 }
 
-/** Remove the files of an upload at once; of a committed one only what is not the archive. */
-export async function removeFiles(folder: StorageFolder, id: RunId): Promise<void> {
+/**
+ * Remove the files of an upload, whose lock the caller holds; of a committed one only what is not the
+ * archive. The file with the bytes goes last: as long as it is there, nobody can begin anew.
+ */
+export async function removeFiles(
+  folder: StorageFolder,
+  id: RunId,
+  which: "all" | "but its bytes" = "all",
+): Promise<void> {
   const { part, received, sidecar, subvolumes } = incomingFiles(folder, id);
   removeUnusedSidecar(folder, sidecar);
   if (isPresent(subvolumes)) {
     const { removeSubvolumeFolder } = await import("./incoming_subvolumes.ts");
     await removeSubvolumeFolder(subvolumes);
   }
-  for (const path of [received, part, sidecar]) removeIfPresent(path);
+  for (const path of [received, sidecar]) removeIfPresent(path);
+  if (which === "all") removeIfPresent(part);
 }
 
 /** A commit that was cut short may have put a sidecar in place, but no archive beside it. */
@@ -199,7 +255,8 @@ export function isSameFile(a: string, b: string): boolean {
   }
 }
 
-function isPresent(path: string): boolean {
+/** True if there is something of that name, or we may not look. */
+export function isPresent(path: string): boolean {
   try {
     Deno.lstatSync(path);
     return true;
@@ -208,8 +265,9 @@ function isPresent(path: string): boolean {
   }
 }
 
-function isOlder(paths: readonly string[], milliseconds: number): boolean {
-  return paths.every((path) => {
+/** True if nothing of an upload was touched for so long. */
+function isOlder(folder: StorageFolder, id: RunId, milliseconds: number): boolean {
+  return Object.values(incomingFiles(folder, id)).every((path) => {
     try {
       return Date.now() - (Deno.lstatSync(path).mtime?.getTime() ?? 0) > milliseconds;
     } catch {

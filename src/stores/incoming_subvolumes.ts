@@ -1,22 +1,23 @@
 import fs from "node:fs";
 import { receiveCommand } from "../btrfs/receive.ts";
-import { run } from "../system/process.ts";
+import { describeExit, run } from "../system/process.ts";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { openDecoders } from "../filters/mod.ts";
-import { makePrivateFolder, openPrivate } from "../system/durable.ts";
-import { lockOpenFile } from "../system/lock.ts";
+import { makePrivateFolder } from "../system/durable.ts";
 import { Consumer, Programs, type Stage, strictStage } from "../system/pipeline.ts";
 import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { arrivedSubvolumes } from "./arrivals.ts";
 import { copyStored } from "./copy_stored.ts";
 import type { StorageFolder } from "./folder.ts";
-import { incomingFiles, lockWaitSeconds, removeDeadUploads } from "./incoming.ts";
+import { countOthers, incomingFiles, isPresent, removeDeadUploads } from "./incoming.ts";
 import type { SubvolumeRecord } from "./manifest.ts";
 import { type ReceiveBatch, type Received, type Reception, refusalError } from "./mod.ts";
-import { type ReceiveLimits, ReceiveWatch } from "./receive_watch.ts";
+import { ReceiveWatch } from "./receive_watch.ts";
 import { appendRecords, arrivingFolder, readLines } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
+import { requirePlace, tooLarge, type UploadLimits } from "./upload_limits.ts";
+import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /**
  * Make sure that subvolumes can be received in a folder.
@@ -49,7 +50,7 @@ type Places = ReturnType<typeof placesOf>;
 /** Where the streams come from, and how much of them. */
 export interface ReceiveOptions {
   readonly input?: number | undefined;
-  readonly limits?: ReceiveLimits | undefined;
+  readonly limits?: UploadLimits | undefined;
 }
 
 /** Subvolumes that are being received. */
@@ -64,11 +65,11 @@ export class IncomingSubvolumes implements Reception {
     readonly id: RunId,
     readonly batch: ReceiveBatch,
     readonly places: Places,
-    readonly lock: number,
+    readonly lock: UploadLock,
     readonly pipes: PipeFolder,
     /** Undefined if no stream is to come. */
     readonly programs: Programs | Consumer | undefined,
-    limits: ReceiveLimits,
+    limits: UploadLimits,
   ) {
     const all = programs instanceof Consumer ? programs.programs : programs;
     const pid = all?.children.at(-1)?.process.pid;
@@ -83,7 +84,7 @@ export class IncomingSubvolumes implements Reception {
     { input, limits = {} }: ReceiveOptions = {},
   ): Promise<IncomingSubvolumes> {
     const places = placesOf(storage, id);
-    const lock = await openIncoming(storage, id, places);
+    const lock = await openIncoming(storage, id, places, limits);
     let pipes;
     try {
       await removeSubvolumeFolder(places.empty);
@@ -93,13 +94,18 @@ export class IncomingSubvolumes implements Reception {
       pipes = await PipeFolder.make();
       const programs = orders.every(({ copy }) => copy)
         ? undefined
-        : await startReceiving(storage, batch, places, { pipes: pipes.path, lock, input });
+        : await startReceiving(storage, batch, places, {
+          pipes: pipes.path,
+          lock: lock.file,
+          input,
+          maxBytes: limits.maxBytes,
+        });
       return new IncomingSubvolumes(storage, id, batch, places, lock, pipes, programs, limits);
     } catch (error) {
       // After a refusal the upload may go on.
       const isRefusal = error instanceof PlasmaError && error.code === "receive";
-      if (!isRefusal) await removeSubvolumeFolder(places.subvolumes).catch(() => {});
-      fs.closeSync(lock);
+      if (!isRefusal) await removeTorn(places, lock);
+      lock[Symbol.dispose]();
       await pipes?.[Symbol.asyncDispose]();
       throw cannotWrite(storage, error);
     }
@@ -166,6 +172,7 @@ export class IncomingSubvolumes implements Reception {
       await this.programs?.finish();
       return undefined;
     } catch (error) {
+      if (error instanceof PlasmaError && error.code === "max-size") throw error;
       return reasonOf(error);
     }
   }
@@ -180,9 +187,9 @@ export class IncomingSubvolumes implements Reception {
     await this.programs?.[Symbol.asyncDispose]();
     await this.#received?.catch(() => {});
     // What is torn is not worth keeping, not even what came before; else the next upload removes it.
-    if (!this.#isOver) await removeSubvolumeFolder(this.places.subvolumes).catch(() => {});
+    if (!this.#isOver) await removeTorn(this.places, this.lock);
     await this.pipes[Symbol.asyncDispose]();
-    fs.closeSync(this.lock);
+    this.lock[Symbol.dispose]();
   }
 }
 
@@ -190,15 +197,37 @@ async function startReceiving(
   storage: StorageFolder,
   { stream }: ReceiveBatch,
   { arriving, empty }: Places,
-  { pipes, lock, input }: { pipes: string; lock: number; input: number | undefined },
+  { pipes, lock, input, maxBytes }: {
+    pipes: string;
+    lock: number;
+    input: number | undefined;
+    maxBytes: number | undefined;
+  },
 ): Promise<Programs | Consumer> {
   const scratch = `${pipes}/mounts`;
   makePrivateFolder(scratch);
   const places = { target: arriving, storage: storage.path, empty, scratch };
-  const stages = [...await openDecoders(stream, undefined), receiveStage(places)];
+  const stages = [
+    ...await openDecoders(stream, undefined),
+    ...(maxBytes === undefined ? [] : [sizeStage(maxBytes)]),
+    receiveStage(places),
+  ];
   // Whoever wants to remove the upload waits for the lock, and so for the end of `btrfs receive`.
   if (input === undefined) return await Consumer.start(stages, pipes, "ignore", lock);
   return await Programs.start(stages, pipes, { stdin: input, stdout: "ignore", held: lock });
+}
+
+/** Lets so many bytes through, and fails if there are more. */
+function sizeStage(maxBytes: number): Stage {
+  const script = 'head -c "$1"; [ "$(head -c 1 | wc -c)" -eq 0 ] || exit 75';
+  return {
+    command: { program: "sh", args: ["-c", script, "sh", String(maxBytes)] },
+    judge(exit) {
+      if (exit.code === 0) return [];
+      if (exit.code === 75) throw tooLarge({ maxBytes });
+      throw new PlasmaError("receive", `the limit of the size ${describeExit(exit)}`);
+    },
+  };
 }
 
 function receiveStage(places: Parameters<typeof receiveCommand>[0]): Stage {
@@ -214,26 +243,40 @@ async function openIncoming(
   storage: StorageFolder,
   id: RunId,
   { part, received, subvolumes }: Places,
-): Promise<number> {
+  limits: UploadLimits,
+): Promise<UploadLock> {
   storage.prepare();
   await requireBtrfsStorage(storage);
   await removeDeadUploads(storage, id);
-  let lock;
+  const lock = await UploadLock.take(part, lockWaitSeconds);
+  if (lock === undefined) {
+    throw new PlasmaError("storage", "another process works on the upload of this run", {
+      code: "in-use",
+    });
+  }
   try {
-    lock = openPrivate(part);
-    if (!await lockOpenFile(lock, lockWaitSeconds)) {
-      throw new PlasmaError("storage", "another process receives for this run");
-    }
-    if (fs.fstatSync(lock).size > 0 || isPresent(received)) {
+    if (lock.size > 0 || isPresent(received)) {
       throw new PlasmaError("storage", "this run has an upload of another kind", {
         code: "protocol",
       });
     }
+    if (!isPresent(subvolumes)) requirePlace(countOthers(storage, id), limits);
     makePrivateFolder(subvolumes);
     return lock;
   } catch (error) {
-    if (lock !== undefined) fs.closeSync(lock);
+    if (lock.isNew) lock.remove();
+    lock[Symbol.dispose]();
     throw cannotWrite(storage, error);
+  }
+}
+
+/** What cannot be removed the next upload removes. */
+async function removeTorn({ subvolumes }: Places, lock: UploadLock): Promise<void> {
+  try {
+    await removeSubvolumeFolder(subvolumes);
+    lock.remove();
+  } catch {
+    // As above.
   }
 }
 
@@ -243,15 +286,6 @@ function cannotWrite(storage: StorageFolder, error: unknown): PlasmaError {
     code: errorCode(error) ?? "failed",
     cause: error,
   });
-}
-
-function isPresent(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    return errorCode(error) !== "ENOENT";
-  }
 }
 
 const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);

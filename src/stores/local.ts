@@ -1,6 +1,7 @@
 import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { rotateFolder } from "../rotation/rotate.ts";
 import type { RunId } from "../system/run_id.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
@@ -8,6 +9,7 @@ import type { ReceiveOptions } from "./incoming_subvolumes.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
 import { openArchive } from "./local_download.ts";
+import type { UploadLimits } from "./upload_limits.ts";
 import type {
   Claim,
   Committed,
@@ -56,8 +58,8 @@ export class LocalStore implements Store {
     return await IncomingSubvolumes.begin(await this.#open(), id, batch, options);
   }
 
-  async upload(id: RunId): Promise<LocalUpload> {
-    return new LocalUpload(await IncomingUpload.begin(await this.#open(), id));
+  async upload(id: RunId, limits: UploadLimits = {}): Promise<LocalUpload> {
+    return new LocalUpload(await IncomingUpload.begin(await this.#open(), id, limits));
   }
 
   async commit(claim: Claim): Promise<Committed> {
@@ -108,6 +110,10 @@ export class LocalUpload implements Upload {
 
   get sink(): string {
     return this.incoming.path;
+  }
+
+  get sinkFile(): FileIdentity {
+    return this.incoming.identity;
   }
 
   onOpen(): void {}

@@ -1,5 +1,7 @@
+import fs from "node:fs";
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { parseArchiveName, sidecarSuffix } from "../rotation/archive_name.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import type { StorageFolder } from "./folder.ts";
 import type { Download } from "./mod.ts";
 import { readSidecar } from "./sidecar.ts";
@@ -16,11 +18,12 @@ export interface LocalArchive extends Download {
  */
 export function openArchive(folder: StorageFolder, name: string): LocalArchive {
   const path = `${folder.path}/${name}`;
-  const bytes = sizeOf(path, name);
+  const { bytes, file } = lookAt(path, name);
   const sidecar = readSidecar(path + sidecarSuffix);
   const sha256 = sidecar?.name === name ? sidecar.sha256 : undefined;
   return {
     path,
+    file,
     bytes,
     // Of the sidecar, if there is one that belongs to this archive.
     sha256,
@@ -37,11 +40,14 @@ export function openArchive(folder: StorageFolder, name: string): LocalArchive {
   };
 }
 
-function sizeOf(path: string, name: string): number {
+function lookAt(path: string, name: string): { bytes: number; file: FileIdentity } {
   let reason;
   try {
-    const { isFile, size } = Deno.lstatSync(path);
-    if (isFile && parseArchiveName(name) !== undefined) return size;
+    const found = fs.lstatSync(path, { bigint: true });
+    const { dev, ino, size } = found;
+    if (found.isFile() && parseArchiveName(name) !== undefined) {
+      return { bytes: Number(size), file: { dev, ino } };
+    }
     reason = "it is no archive";
   } catch (error) {
     reason = reasonOf(error);

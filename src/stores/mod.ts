@@ -1,6 +1,7 @@
 import type { Destination } from "../config/destination.ts";
 import { PlasmaError } from "../errors.ts";
 import type { RunId } from "../system/run_id.ts";
+import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import type { SubvolumeRecord } from "./manifest.ts";
 
@@ -100,6 +101,8 @@ export function refusalError(refusal: string): PlasmaError {
 interface Inlet extends AsyncDisposable {
   /** A path that the bytes are to be written to. */
   readonly sink: string;
+  /** No other file than this one may be written at the path. */
+  readonly sinkFile?: FileIdentity;
   /** Whether the writer must bring them to the disk. */
   readonly durable: boolean;
   /** The writer has opened the sink. */
@@ -134,6 +137,8 @@ export interface Reception extends Inlet {
 export interface Download extends AsyncDisposable {
   /** A file or a pipe that gives its bytes. */
   readonly path: string;
+  /** What that file is known by: another one of that name is not to be read. */
+  readonly file?: FileIdentity;
   /** How many bytes there are, and their SHA-256 when they were stored, as far as it is known. */
   readonly bytes: number | undefined;
   readonly sha256: string | undefined;
@@ -157,6 +162,8 @@ export interface Download extends AsyncDisposable {
 export interface VerifyOptions {
   /** Also decompress the archive and read the tar through. */
   readonly deep: boolean;
+  /** Reading it through may take so long; a storage host has limits of its own. */
+  readonly timeoutSeconds?: number | undefined;
 }
 
 /** What a verification has found. */

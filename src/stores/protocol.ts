@@ -3,6 +3,9 @@ import { PlasmaError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parseArchiveName } from "../rotation/archive_name.ts";
 import { runOwner } from "../system/run_id.ts";
+import { protocolVersion, type WireError } from "./wire.ts";
+
+export * from "./wire.ts";
 
 /**
  * What agent and storage host say to each other over SSH.
@@ -16,21 +19,8 @@ import { runOwner } from "../system/run_id.ts";
  * streams, one after the other, until the end of the input, and a second line says what was received.
  */
 
-export const protocolVersion = 1;
-
-/** A request may have no more bytes than this, its newline included. */
-export const maximumRequest = 64 << 10;
-
 /** The list of the subvolumes that are to be received may have no more bytes than this. */
 export const maximumOrders = 64 << 20;
-
-/** The groups of verbs that `plasma serve --allow` knows beside the verbs themselves. */
-export const verbGroups = {
-  store: ["hello", "store", "commit", "abort"],
-  read: ["hello", "list", "fetch", "verify"],
-  rotate: ["hello", "rotate"],
-  receive: ["hello", "receive", "commit", "abort"],
-} as const;
 
 const runId = v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined));
 const kind = v.pipe(
@@ -76,35 +66,6 @@ export type Verb = Request["verb"];
 export const verbs: readonly Verb[] = requestSchema.options.map(({ entries }) =>
   entries.verb.literal
 );
-
-/**
- * What a key may do by default under a root: all but `receive`. A stream of btrfs can be made so that
- * it clones data out of other files of the same filesystem, see BUGS in btrfs-receive(8).
- */
-export const confinedVerbs: readonly Verb[] = verbs.filter((verb) => verb !== "receive");
-
-/** How an error travels. */
-interface WireError {
-  readonly code: string;
-  readonly stage: string;
-  readonly message: string;
-  readonly remedy?: string;
-}
-
-/** The answer to a request that was granted, as one line. */
-export function formatAnswer(result: object): string {
-  return JSON.stringify({ protocol: protocolVersion, ok: true, ...result }) + "\n";
-}
-
-/** How every such answer begins. */
-export const grantedStart = JSON.stringify({ protocol: protocolVersion, ok: true }).slice(0, -1);
-
-/** The answer to a request that failed or was refused, as one line. */
-export function formatRefusal(error: PlasmaError): string {
-  const { code, stage, message, remedy } = error;
-  const wire: WireError = { code, stage, message, ...(remedy === undefined ? {} : { remedy }) };
-  return JSON.stringify({ protocol: protocolVersion, ok: false, error: wire }) + "\n";
-}
 
 /**
  * Given the first line that a storage host answered, return its content.

@@ -1,18 +1,11 @@
 import { PlasmaError } from "../errors.ts";
 import { run } from "../system/process.ts";
-
-/** What a reception may take, see UploadLimits. */
-export interface ReceiveLimits {
-  /** Bytes of all its streams, without the compression of the way. */
-  readonly maxBytes?: number | undefined;
-  /** One of which nothing comes for so long is given up. */
-  readonly idleSeconds?: number | undefined;
-}
+import type { UploadLimits } from "./upload_limits.ts";
 
 /** How often a process is looked at, in milliseconds. */
 const intervalMs = 2_000;
 
-const byDefault = { idleSeconds: 3600 } as const;
+const defaultIdleSeconds = 3600;
 
 /**
  * Watches a process that reads the connection itself: no byte of it passes through us. What it has read
@@ -25,18 +18,17 @@ export class ReceiveWatch implements Disposable {
   #isLooking = false;
   #broken: PlasmaError | undefined;
 
-  /** @param kill is called when a limit is broken */
+  /** @param kill is called when nothing has come for too long */
   constructor(
     readonly pid: number,
-    readonly limits: ReceiveLimits,
+    { idleSeconds: idle = defaultIdleSeconds }: UploadLimits,
     readonly kill: () => void,
   ) {
-    const idle = limits.idleSeconds ?? byDefault.idleSeconds;
     this.#timer = setInterval(() => void this.#look(idle), Math.min(intervalMs, idle * 250));
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Which limit was broken, if one was. */
+  /** Set if it was killed because nothing came. */
   get broken(): PlasmaError | undefined {
     return this.#broken;
   }
@@ -53,26 +45,12 @@ export class ReceiveWatch implements Disposable {
   }
 
   #judge(counters: string, idleSeconds: number): void {
-    const { maxBytes } = this.limits;
     const now = performance.now();
     if (counters !== this.#seen) this.#since = now;
     this.#seen = counters;
-    const read = Number(/^rchar: (\d+)$/m.exec(counters)?.[1] ?? 0);
-    if (maxBytes !== undefined && read > maxBytes) {
-      this.#break(
-        "max-size",
-        `the streams are larger than this key may store (--max-size, ${maxBytes} bytes)`,
-      );
-    } else if (now - this.#since > idleSeconds * 1000) {
-      this.#break(
-        "idle",
-        `the upload was given up: nothing came for ${idleSeconds} s (--idle-timeout)`,
-      );
-    }
-  }
-
-  #break(code: string, message: string): void {
-    this.#broken = new PlasmaError("storage", message, { code });
+    if (now - this.#since <= idleSeconds * 1000) return;
+    const why = `the upload was given up: nothing came for ${idleSeconds} s (--idle-timeout)`;
+    this.#broken = new PlasmaError("storage", why, { code: "idle" });
     this.kill();
   }
 

@@ -5,8 +5,8 @@ import type { LocalStore } from "./local.ts";
 import { ordersSchema } from "./manifest.ts";
 import type { Received, ReceiveOrder } from "./mod.ts";
 import { formatAnswer, type Request } from "./protocol.ts";
-import type { ReceiveLimits } from "./receive_watch.ts";
 import type { Streams } from "./server.ts";
+import type { UploadLimits } from "./upload_limits.ts";
 
 /** The list of the orders must go on coming within so many milliseconds. */
 const patienceMs = 60_000;
@@ -15,13 +15,14 @@ const patienceMs = 60_000;
 export async function serveReceive(
   store: LocalStore,
   { run, stream, orders: bytes }: Extract<Request, { verb: "receive" }>,
-  { input, prefix, answer }: Streams,
-  limits: ReceiveLimits = {},
+  { input, prefix, answer, onUpload }: Streams,
+  limits: UploadLimits = {},
 ): Promise<Received> {
   await store.requireFolder();
   const orders = parseOrders(await readExactly(input, prefix, bytes));
   // Nothing of the streams has been taken: `btrfs receive` reads them from our own input.
   await using reception = await store.receiveWith({ input, limits }, run, { stream, orders });
+  onUpload();
   await answer(formatAnswer({ ready: true }));
   return await reception.finish();
 }

@@ -3,7 +3,8 @@ import * as v from "valibot";
 import { ConfigError } from "../config/load.ts";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { isSubvolumeArchive } from "../rotation/archive_name.ts";
-import { copy, pump, PumpError } from "../system/pump.ts";
+import { copy, PumpError } from "../system/pump.ts";
+import { transfer, TransferError } from "../system/pump_worker.ts";
 import { openRegularFile } from "../system/regular_file.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { confine } from "./confine.ts";
@@ -11,32 +12,37 @@ import { LocalStore } from "./local.ts";
 import type { Upload } from "./mod.ts";
 import {
   formatAnswer,
-  maximumRequest,
   protocolVersion,
   type Request,
   requestSchema,
   type Verb,
   verbs,
 } from "./protocol.ts";
+import { brokenLimit, type UploadLimits } from "./upload_limits.ts";
 import { version } from "../version.ts";
+
+export { readRequest } from "./wire.ts";
 
 /** What a `plasma serve` may do. */
 export interface ServerLimits {
   /** Every request is confined to this folder; absolute, symbolic links resolved. */
   readonly root: string | undefined;
   readonly allow: ReadonlySet<Verb>;
+  readonly uploads?: UploadLimits;
 }
 
 /** The streams of a connection, for what is not one line. */
 export interface Streams {
-  /** An open descriptor that gives the raw bytes after the request. */
-  readonly input: number;
+  /** Our standard input, which gives the raw bytes after the request. */
+  readonly input: 0;
   /** Bytes that were read from it together with the request. */
   readonly prefix: Uint8Array;
   /** An open descriptor that takes the raw bytes after the answer. */
   readonly output: number;
   /** Send the line of an answer. */
   answer(line: string): Promise<void>;
+  /** An upload has begun, which may take long. */
+  onUpload(): void;
 }
 
 /**
@@ -57,10 +63,15 @@ export async function serveRequest(
       const { newestBytes, subvolumes } = await store.hello(request.subvolumes);
       return { version, newestBytes, subvolumes, allow: [...limits.allow] };
     }
-    case "store":
-      return await receive(await store.upload(request.run), streams);
-    case "receive":
-      return await (await import("./serve_receive.ts")).serveReceive(store, request, streams);
+    case "store": {
+      const upload = await store.upload(request.run, limits.uploads);
+      streams.onUpload();
+      return await receive(upload, streams, limits.uploads);
+    }
+    case "receive": {
+      const { serveReceive } = await import("./serve_receive.ts");
+      return await serveReceive(store, request, streams, limits.uploads);
+    }
     case "commit":
       return await store.commit({ ...request, id: request.run });
     case "abort":
@@ -77,21 +88,28 @@ export async function serveRequest(
   }
 }
 
-/** Take the raw bytes after a request into an upload. */
-async function receive(begun: Upload, { input, prefix }: Streams): Promise<object> {
+/**
+ * Take the raw bytes after a request into an upload. In a thread of its own: reading blocks, and a
+ * client that sends nothing any more must be noticed.
+ */
+async function receive(
+  begun: Upload,
+  { input, prefix }: Streams,
+  limits: UploadLimits = {},
+): Promise<object> {
   await using upload = begun;
-  let sink: number | undefined;
+  const { sink, sinkFile, durable } = upload;
+  const { maxBytes: maximum, idleSeconds } = limits;
   try {
-    sink = fs.openSync(upload.sink, upload.durable ? "r+" : "w");
-    upload.onOpen();
-    const { bytes, sha256 } = await pump(input, sink, { durable: upload.durable, prefix });
-    fs.closeSync(sink);
-    sink = undefined;
+    const { bytes, sha256 } = await transfer(
+      { source: input, prefix, sink, sinkFile, durable, maximum, idleSeconds },
+      { onOpen: () => upload.onOpen(), onProgress() {} },
+    );
     await upload.complete({ bytes, sha256 });
     return { bytes, sha256 };
   } catch (error) {
-    if (sink !== undefined) fs.closeSync(sink);
-    const cause = error instanceof PumpError ? await upload.explain() ?? error.cause : error;
+    const cause = brokenLimit(error, limits) ??
+      (error instanceof TransferError ? await upload.explain() : undefined) ?? error;
     if (cause instanceof PlasmaError) throw cause;
     throw new PlasmaError("storage", `cannot store the upload: ${reasonOf(cause)}`, {
       cause,
@@ -174,41 +192,4 @@ function parseRequest(line: string, allow: ReadonlySet<Verb>): Request {
   const result = v.safeParse(requestSchema, value);
   if (result.success) return result.output;
   throw bad(`${v.getDotPath(result.issues[0]) ?? "the request"} is missing or wrong`);
-}
-
-/**
- * Read the line of a request, and keep what was read beyond it.
- *
- * @throws {PlasmaError} if there is none within the time and the size that a request may have
- */
-export async function readRequest(
-  read: (buffer: Uint8Array) => Promise<number | null>,
-  timeoutMs: number,
-): Promise<{ line: string; rest: Uint8Array }> {
-  const buffer = new Uint8Array(maximumRequest);
-  let length = 0;
-  const { promise: timeout, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new PlasmaError("storage", "no request came in time", { code: "timeout" })),
-    timeoutMs,
-  );
-  try {
-    for (;;) {
-      const count = await Promise.race([read(buffer.subarray(length)), timeout]);
-      if (count === null) {
-        throw new PlasmaError("storage", "the input ended before a request", { code: "protocol" });
-      }
-      const end = buffer.subarray(0, length + count).indexOf(10, length);
-      length += count;
-      if (end >= 0) {
-        const line = new TextDecoder().decode(buffer.subarray(0, end));
-        return { line, rest: buffer.slice(end + 1, length) };
-      }
-      if (length === buffer.length) {
-        throw new PlasmaError("storage", "the request is too long", { code: "protocol" });
-      }
-    }
-  } finally {
-    clearTimeout(timer);
-  }
 }

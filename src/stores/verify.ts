@@ -17,11 +17,11 @@ import { isNews } from "./verifications.ts";
 export async function verifyArchive(
   folder: StorageFolder,
   name: string,
-  { deep }: VerifyOptions,
+  { deep, timeoutSeconds }: VerifyOptions,
 ): Promise<Verdict> {
   const verdict = isSubvolumeArchive(name)
     ? await judgeSubvolumes(folder, name, deep)
-    : await judgeFile(openArchive(folder, name), name, deep);
+    : await judgeFile(openArchive(folder, name), name, { deep, timeoutSeconds });
   const { state } = verdict;
   // What is encrypted has not been read through here.
   const isDeep = deep && !isEncrypted(name);
@@ -43,11 +43,19 @@ async function judgeSubvolumes(
   return { name, bytes, ...await verifySubvolumes(folder, name, deep) };
 }
 
-async function judgeFile(archive: LocalArchive, name: string, deep: boolean): Promise<Verdict> {
-  return { name, bytes: archive.bytes, ...await judge(archive, name, deep) };
+async function judgeFile(
+  archive: LocalArchive,
+  name: string,
+  options: VerifyOptions,
+): Promise<Verdict> {
+  return { name, bytes: archive.bytes, ...await judge(archive, name, options) };
 }
 
-async function judge(archive: LocalArchive, name: string, deep: boolean): Promise<Judgement> {
+async function judge(
+  archive: LocalArchive,
+  name: string,
+  { deep, timeoutSeconds }: VerifyOptions,
+): Promise<Judgement> {
   const { path, sha256 } = archive;
   if (sha256 === undefined) return withoutChecksum(path + sidecarSuffix, name);
   const found = await hashFile(path);
@@ -62,7 +70,7 @@ async function judge(archive: LocalArchive, name: string, deep: boolean): Promis
       detail: "SHA-256 as when stored; encrypted, so not read through without --identity",
     };
   }
-  return await checkTar(archive, name, undefined);
+  return await checkTar(archive, { name, bytes: archive.bytes }, undefined, timeoutSeconds);
 }
 
 /** A missing checksum is not "ok": nobody knows whether the archive is whole. */

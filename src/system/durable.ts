@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { errorCode, isNotFound } from "../errors.ts";
-import { isStillAt, NotRegularError, openRegularFile } from "./regular_file.ts";
+import { NotRegularError, openRegularFile } from "./regular_file.ts";
+import { identityOf, isSameAt } from "./same_file.ts";
 
 /**
  * Files and folders that survive a power cut, and that only their owner can read whatever the
@@ -94,7 +95,7 @@ function openToOwner(path: string): void {
   if ((fs.lstatSync(path).mode & 0o777) === 0o700) return;
   const folder = fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   try {
-    if (!isStillAt(path, fs.fstatSync(folder, { bigint: true }))) {
+    if (!isSameAt(path, identityOf(folder))) {
       throw new Error(`somebody has put something else at ${path}`);
     }
     fs.fchmodSync(folder, 0o700);

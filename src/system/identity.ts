@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import * as v from "valibot";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { digest } from "./digest.ts";
@@ -10,8 +10,10 @@ import { replacePrivately } from "./replace_file.ts";
 import { requireTrusted } from "./trusted.ts";
 
 /**
- * Who this machine and user are among all that store archives: a random number, made on first use and
- * kept in a file. machine-id(5) alone does not do: machines made from one image often have the same.
+ * Who this machine and user are among all that store archives. machine-id(5) alone does not do:
+ * machines made from one image often have the same. Together with what the hardware tells it does, and
+ * needs no file, which a machine may lose at each start. Where the hardware tells nothing it is a
+ * random number, made on first use and kept in a file.
  *
  * The file tells on which machine it was made, so that a copy of the disk does not make another
  * machine the same one. What a machine may change without being another one (its host name, its
@@ -22,7 +24,7 @@ export interface Identity {
   readonly machine: string;
   /** The digits that runs on this disk had before: what they left here is dead. */
   readonly former: readonly string[];
-  /** Why there is no such file, and the digits are made of machine-id and host name instead. */
+  /** Why no random number can be kept, and machine-id and host name stand in. */
   readonly problem: string | undefined;
 }
 
@@ -70,16 +72,25 @@ async function findIdentity(): Promise<Identity> {
     const { identity, former } = await keptRecord(fileOf(), traits);
     return { machine: digest(`${identity} ${Deno.uid()}`), former, problem: undefined };
   } catch (error) {
+    const told = toldIdentity(traits);
+    if (told !== undefined) {
+      return { machine: digest(`${told} ${Deno.uid()}`), former: [], problem: undefined };
+    }
     const problem = error instanceof PlasmaError ? error.message : reasonOf(error);
     return { machine: substitute(traits), former: [], problem };
   }
 }
 
-/** Digits that need no file, for where none can be kept. */
+/** What a machine tells of itself, if that tells it apart from all others. */
+function toldIdentity({ machineId, hardware }: Traits): string | undefined {
+  if (machineId === undefined || hardware === undefined) return undefined;
+  return createHash("sha256").update(`${machineId} ${hardware}`).digest("hex").slice(0, 32);
+}
+
+/** Digits for where no random number can be kept. Root's do not depend on the host name. */
 function substitute({ machineId, hardware }: Traits): string {
-  const known = `${machineId ?? ""} ${hardware ?? ""}`;
-  const isEnough = hardware !== undefined || (Deno.uid() === 0 && machineId !== undefined);
-  return digest(`${known} ${isEnough ? "" : Deno.hostname()} ${Deno.uid()}`);
+  const isEnough = Deno.uid() === 0 && (machineId ?? hardware) !== undefined;
+  return digest(`${machineId} ${hardware} ${isEnough ? "" : Deno.hostname()} ${Deno.uid()}`);
 }
 
 /** In a home that several machines share, each has a file of its own. */
@@ -117,12 +128,13 @@ async function keptRecord(
   }
 }
 
-function newRecord({ machineId, hardware }: Traits, before?: IdentityRecord): IdentityRecord {
+function newRecord(traits: Traits, before?: IdentityRecord): IdentityRecord {
+  const { machineId, hardware } = traits;
   const former = before === undefined
     ? []
     : [...before.former, digest(`${before.identity} ${Deno.uid()}`)];
   return {
-    identity: randomBytes(16).toString("hex"),
+    identity: toldIdentity(traits) ?? randomBytes(16).toString("hex"),
     madeOn: {
       ...(machineId === undefined ? {} : { machineId }),
       ...(hardware === undefined ? {} : { hardware }),
@@ -174,13 +186,17 @@ const hardwareFiles = [
   "/sys/firmware/devicetree/base/serial-number",
 ] as const;
 
+/** What makers of hardware write who do not number it. */
+const placeholder =
+  /^(?:[0-]*|[f-]*|03000200-0400-0500-0006-000700080009|00020003-0004-0005-0006-000700080009)$/i;
+
 /** Only root may read it. Deno keeps /sys to itself, so that another program reads it for us. */
 async function readHardware(): Promise<string | undefined> {
   if (Deno.uid() !== 0) return undefined;
   for (const file of hardwareFiles) {
     const { exit, stdout } = await run({ program: "cat", args: ["--", file] });
     const text = new TextDecoder().decode(stdout).replaceAll("\0", "").trim();
-    if (exit.code === 0 && text !== "") return digest(text);
+    if (exit.code === 0 && !placeholder.test(text)) return digest(text);
   }
   return undefined;
 }

@@ -2,7 +2,8 @@ import fs from "node:fs";
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { openPrivate, removeIfPresent } from "./durable.ts";
 import { run } from "./process.ts";
-import { isStillAt, openRegularFile } from "./regular_file.ts";
+import { openRegularFile } from "./regular_file.ts";
+import { identityOf, isSameAt } from "./same_file.ts";
 
 /** How often a lock is taken anew whose file has been removed by who held it before. */
 const takeTries = 100;
@@ -45,7 +46,7 @@ export class Lock implements Disposable {
         return undefined;
       }
       // Who held the lock before may have removed the file that we have locked now.
-      if (isStillAt(path, fs.fstatSync(file, { bigint: true }))) {
+      if (isSameAt(path, identityOf(file))) {
         return new Lock(file, isTemporary ? path : undefined);
       }
       fs.closeSync(file);

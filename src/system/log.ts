@@ -1,5 +1,6 @@
 // @ts-types="../types/colors.d.ts"
 import { bold, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
+import { environmentVariable } from "./environment.ts";
 import { printable } from "./printable.ts";
 
 /** How much is said. */
@@ -23,7 +24,7 @@ export class Log {
   constructor({ quiet = false, verbose = false, color = true }: LogOptions = {}) {
     this.#quiet = quiet;
     this.#verbose = verbose;
-    setColorEnabled(color && this.#terminal && !Deno.env.get("NO_COLOR"));
+    setColorEnabled(color && this.#terminal && !environmentVariable("NO_COLOR"));
   }
 
   get isTerminal(): boolean {

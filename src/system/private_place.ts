@@ -1,6 +1,4 @@
-import { randomBytes } from "node:crypto";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
-import { makePrivateFolder } from "./durable.ts";
 import { environmentVariable } from "./environment.ts";
 import { requireTrusted } from "./trusted.ts";
 
@@ -67,7 +65,7 @@ function placeInTmp(uid: number): string {
   requireTrusted("/tmp", "start", "the folder");
   const known = oldestInTmp(uid);
   if (known !== undefined) return close(known, uid);
-  const name = `plasma-${uid}-${Date.now()}-${randomBytes(8).toString("hex")}`;
+  const name = `plasma-${uid}-${Date.now()}-${randomDigits()}`;
   makePrivateFolder(`/tmp/${name}`);
   return close(oldestInTmp(uid) ?? `/tmp/${name}`, uid);
 }
@@ -84,4 +82,20 @@ function oldestInTmp(uid: number): string | undefined {
     }
   }
   return undefined;
+}
+
+/** 16 hexadecimal digits. */
+function randomDigits(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Make a folder, mode 0700 whatever the umask is, if there is none. */
+function makePrivateFolder(path: string): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+    Deno.chmodSync(path, 0o700);
+  } catch (error) {
+    if (!Deno.lstatSync(path).isDirectory) throw error;
+  }
 }

@@ -56,6 +56,8 @@ export interface Command {
   readonly program: string;
   readonly args: readonly string[];
   readonly environment?: Environment;
+  /** So many MiB of address space and no more (RLIMIT_AS). */
+  readonly memoryMegabytes?: number;
 }
 
 /** Where a child's standard streams lead: nowhere, through Deno, or to an open descriptor. */
@@ -93,7 +95,7 @@ const lastWordsMs = 500;
  */
 export async function start(command: Command, options: StartOptions = {}): Promise<Child> {
   const { program } = command;
-  const process = spawnProcess(await requireTool(program), command, options);
+  const process = spawnProcess(await commandLine(command), command, options);
   const messages = new Messages();
   process.stderr?.on("data", (chunk: Uint8Array) => messages.add(chunk));
   const exited = new Promise<Exit>((resolve) => {
@@ -114,15 +116,24 @@ export async function start(command: Command, options: StartOptions = {}): Promi
   return { program, process, exited, messages, kill: (signal) => killProcess(process, signal) };
 }
 
-/** By its path, so that nothing but what was found is run. */
+/** The program, by its path so that nothing but what was found is run, and its arguments. */
+async function commandLine(
+  { program, args, memoryMegabytes }: Command,
+): Promise<[string, ...string[]]> {
+  const path = await requireTool(program);
+  if (memoryMegabytes === undefined) return [path, ...args];
+  const script = `ulimit -v ${memoryMegabytes * 1024} && exec "$@"`;
+  return [await requireTool("sh"), "-c", script, "sh", path, ...args];
+}
+
 function spawnProcess(
-  path: string,
-  { program, args, environment }: Command,
+  [path, ...args]: [string, ...string[]],
+  { program, environment, memoryMegabytes }: Command,
   options: StartOptions,
 ) {
   try {
-    return spawn(path, [...args], {
-      argv0: program,
+    return spawn(path, args, {
+      argv0: memoryMegabytes === undefined ? program : "sh",
       stdio: [
         options.stdin ?? "ignore",
         options.stdout ?? "ignore",

@@ -41,6 +41,8 @@ export interface PumpOptions {
   readonly hashed?: boolean;
   /** Told the sum of the bytes after each block. */
   readonly onProgress?: (bytes: number) => void;
+  /** Told whenever the source has given something, be it less than a block. */
+  readonly onRead?: () => void;
 }
 
 /** In which direction a pump failed; `cause` is the system's error. */
@@ -69,7 +71,7 @@ const flushEvery = 32 << 20;
 export async function pump(
   source: number,
   sink: number | undefined,
-  { durable = false, prefix, limit, drain = false, hashed = true, onProgress }: PumpOptions,
+  { durable = false, prefix, limit, drain = false, hashed = true, onProgress, onRead }: PumpOptions,
 ): Promise<PumpResult> {
   const hash = hashed ? createHash("sha256") : undefined;
   // With a limit in small steps: the thread sleeps between two blocks and notices nothing.
@@ -91,7 +93,7 @@ export async function pump(
 
   if (prefix !== undefined && prefix.length > 0) put(prefix);
   for (;;) {
-    const length = hashed ? fill(source, block) : readOnce(source, block);
+    const length = hashed ? fill(source, block, onRead) : readOnce(source, block, onRead);
     if (length === 0) break;
     put(block.subarray(0, length));
     if (flush?.isDue(bytes)) await flush.begin(bytes);
@@ -139,13 +141,14 @@ export function readLine(source: number, maximum: number): string {
 }
 
 /** Read until the block is full or the source ends: pipes give only 64 KiB at a time. */
-function fill(source: number, block: Uint8Array): number {
+function fill(source: number, block: Uint8Array, onRead?: () => void): number {
   let length = 0;
   try {
     while (length < block.length) {
       const count = readSome(source, block, length);
       if (count === 0) break;
       length += count;
+      onRead?.();
     }
   } catch (error) {
     throw new PumpError("read", error);
@@ -154,9 +157,11 @@ function fill(source: number, block: Uint8Array): number {
 }
 
 /** As much as the source gives at once; 0 at its end. */
-function readOnce(source: number, block: Uint8Array): number {
+function readOnce(source: number, block: Uint8Array, onRead?: () => void): number {
   try {
-    return readSome(source, block, 0);
+    const count = readSome(source, block, 0);
+    if (count > 0) onRead?.();
+    return count;
   } catch (error) {
     throw new PumpError("read", error);
   }

@@ -7,8 +7,10 @@ import { pump, PumpError, type PumpResult, readLine } from "./pump.ts";
 
 /** What is to be moved from where to where. */
 export interface TransferRequest {
-  /** A file or a pipe. */
-  readonly source: string;
+  /** A file or a pipe; 0 is our standard input, which all threads share. */
+  readonly source: string | 0;
+  /** Bytes that came before those of the source. */
+  readonly prefix?: Uint8Array;
   /** The transfer fails if another file than this one is there; descriptors are not shared. */
   readonly sourceFile?: FileIdentity | undefined;
   /** Without one the bytes are only counted and hashed. */
@@ -20,6 +22,10 @@ export interface TransferRequest {
   readonly drain?: boolean;
   /** See PumpOptions. */
   readonly hashed?: boolean;
+  /** The transfer fails with the code "too-large" as soon as there are more bytes. */
+  readonly maximum?: number | undefined;
+  /** The transfer fails with the code "idle" when the source gives nothing for so long. */
+  readonly idleSeconds?: number | undefined;
   /** Before the bytes comes a line of at most so many bytes, which is no part of them. */
   readonly headerLimit?: number | undefined;
   /** If that line does not begin so, nothing is moved. */
@@ -64,6 +70,8 @@ interface Order extends TransferRequest {
 
 const workerName = "plasma-pump";
 const progressMs = 100;
+/** Bytes moved, whether to stop, and how often the source gave something: 64 bits each. */
+const counterBytes = 24;
 
 /**
  * Move all bytes of a source to a sink, in a worker, until the end or an abort.
@@ -75,7 +83,7 @@ export async function transfer(
   hooks: TransferHooks,
   signal?: AbortSignal,
 ): Promise<TransferResult> {
-  const counter = new SharedArrayBuffer(16);
+  const counter = new SharedArrayBuffer(counterBytes);
   const moved = new BigInt64Array(counter);
   const worker = new Worker(new URL("./pump_worker.ts", import.meta.url), {
     type: "module",
@@ -85,24 +93,48 @@ export async function transfer(
   // terminate() does not end a worker that sleeps or reads: it is asked.
   const abort = () => Atomics.store(moved, 1, 1n);
   signal?.addEventListener("abort", abort);
+  const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
+  const idle = whenIdle(request.idleSeconds, () => Atomics.load(moved, 2), reject);
   try {
-    return await new Promise<TransferResult>((resolve, reject) => {
-      worker.onmessage = ({ data }: MessageEvent<Report>) => {
-        if (data.kind === "open") hooks.onOpen();
-        else if (data.kind === "done") resolve(data.result);
-        else reject(new TransferError(data.side, data.code, data.message));
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        reject(new Error(`the pump failed: ${event.message}`));
-      };
-      worker.postMessage({ ...request, counter } satisfies Order);
-    });
+    worker.onmessage = ({ data }: MessageEvent<Report>) => {
+      if (data.kind === "open") hooks.onOpen();
+      else if (data.kind === "done") resolve(data.result);
+      else reject(new TransferError(data.side, data.code, data.message));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(`the pump failed: ${event.message}`));
+    };
+    worker.postMessage({ ...request, counter } satisfies Order);
+    return await promise;
   } finally {
+    clearInterval(idle);
     signal?.removeEventListener("abort", abort);
     clearInterval(timer);
     worker.terminate();
   }
+}
+
+/** Fail when the source has given nothing for so long: a thread that waits for it cannot tell. */
+function whenIdle(
+  seconds: number | undefined,
+  reads: () => bigint,
+  fail: (error: TransferError) => void,
+): ReturnType<typeof setInterval> | undefined {
+  if (seconds === undefined) return undefined;
+  let last = { reads: reads(), time: performance.now() };
+  return setInterval(() => {
+    const [now, time] = [reads(), performance.now()];
+    if (now !== last.reads) last = { reads: now, time };
+    else if (time - last.time > seconds * 1000) {
+      fail(new TransferError("read", "idle", `nothing came for ${seconds} s`));
+    }
+  }, Math.min(1000, seconds * 100));
+}
+
+/** More came than may. */
+class TooLargeError extends Error {
+  readonly code = "too-large";
 }
 
 /** The worker's side: do as ordered and report. */
@@ -127,9 +159,14 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
       limit: order.limit,
       drain: order.drain ?? false,
       hashed: order.hashed ?? true,
+      ...(order.prefix === undefined ? {} : { prefix: order.prefix }),
       onProgress(bytes) {
         Atomics.store(counter, 0, BigInt(bytes));
         if (Atomics.load(counter, 1) !== 0n) throw new Error("aborted");
+        if (bytes > (order.maximum ?? Infinity)) throw new TooLargeError();
+      },
+      onRead() {
+        Atomics.add(counter, 2, 1n);
       },
     });
     if (sink !== undefined) fs.closeSync(sink);
@@ -146,10 +183,11 @@ const nothingMoved = { bytes: 0, sha256: "", sinkTookAll: true, framedLikeTar: f
 
 function open(
   side: "read" | "write",
-  path: string,
+  path: string | 0,
   flags: string,
   identity: FileIdentity | undefined,
 ): number {
+  if (path === 0) return path;
   try {
     if (identity === undefined) return fs.openSync(path, flags);
     const { O_RDONLY, O_WRONLY } = fs.constants;

@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { errorCode, isNotFound } from "../errors.ts";
+import { isSameAt } from "./same_file.ts";
 
 /**
  * Files in folders in which somebody else may have put what he likes. They are opened only if they
@@ -43,7 +43,7 @@ export function openRegularFile(path: string, access: Access = "read"): number {
     const file = fs.openSync(path, flagsFor[access] | O_NONBLOCK | O_NOFOLLOW);
     try {
       const opened = fs.fstatSync(file, { bigint: true });
-      if (isStillAt(path, opened)) {
+      if (isSameAt(path, opened)) {
         requireRegular(opened, access);
         return file;
       }
@@ -89,23 +89,6 @@ export function readFully(file: number, buffer: Uint8Array, position: number): n
     length += count;
   }
   return length;
-}
-
-/** What tells a file or folder from all others. */
-export interface FileIdentity {
-  readonly dev: bigint;
-  readonly ino: bigint;
-}
-
-/** True if a name stands for that file or folder itself, and not for a link to it. */
-export function isStillAt(path: string, { dev, ino }: FileIdentity): boolean {
-  try {
-    const named = fs.lstatSync(path, { bigint: true });
-    return named.dev === dev && named.ino === ino;
-  } catch (error) {
-    if (isNotFound(error) || errorCode(error) === "ENOTDIR") return false;
-    throw error;
-  }
 }
 
 function requireRegular(found: fs.BigIntStats, access: Access): void {

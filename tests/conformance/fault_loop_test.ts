@@ -3,7 +3,7 @@ import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasmaProgram } from "../support/plasma.ts";
 import { tryRun } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
-import { assertAllVerify, fingerprints } from "../support/storage.ts";
+import { ageUploads, assertAllVerify, fingerprints } from "../support/storage.ts";
 
 /**
  * Fault loops as SQLite has them: the 1st, the 2nd, the 3rd ... system call of a kind goes wrong,
@@ -141,6 +141,7 @@ testThatNeeds(
         assert(added <= 1, what);
         if (code === 0) break;
         steps[calls] = when;
+        await ageUploads(scene.storage);
         const next = await scene.run();
         assertEquals(next.code, 0, `${what}: ${next.stderr}`);
         assertEquals(await scene.look(), 1, what);

@@ -52,7 +52,7 @@ Deno.test("row 82: no request reaches a folder inside of another storage folder"
   const all = ["--allow", "store,read,rotate,receive"];
   for (const flags of [["--root", folder.at("backup/web1")], ["--root", folder.at("backup")], []]) {
     for (const path of inside) {
-      for (const verb of flags.length === 0 ? ["hello", "abort"] : verbs) {
+      for (const verb of flags[1] === folder.at("backup/web1") ? verbs : ["hello", "abort"]) {
         const { ok, message } = await ask(verb, path, [...flags, ...all]);
         assertEquals([verb, path, ok], [verb, path, false]);
         assertStringIncludes(message, "within another one, within an archive or within .plasma");

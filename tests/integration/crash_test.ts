@@ -12,7 +12,7 @@ import {
 } from "../support/runs.ts";
 import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
-import { assertAllVerify, fingerprints } from "../support/storage.ts";
+import { ageUploads, assertAllVerify, fingerprints } from "../support/storage.ts";
 
 /** A storage folder on a disk of its own, which can be looked at as it is after a power cut. */
 class Disk implements AsyncDisposable {
@@ -130,6 +130,7 @@ for (const call of ["fsync", "linkat", "unlink"]) {
         assertEquals(now.filter((line) => before.includes(line)), before);
         assertEquals(await listedIn(disk.storage), archivesIn(disk.storage));
         await disk.cut();
+        await ageUploads(disk.storage);
         const next = await plasma(disk.args);
         assertEquals(next.code, 0, next.stderr);
         await assertAllVerify(disk.storage);

@@ -269,7 +269,12 @@ Deno.test("row 86: a variable that is not UTF-8 keeps no run and no hook from st
   using run = setUp({ executeAlways: ['echo "$TZ|$TERM" >FOLDER/log'] });
   const { code, stderr } = await plasma(run.args, {
     environment: { TERM: "dumb" },
-    through: ["sh", "-c", 'TZ=$(printf "a\\377b") XDG_RUNTIME_DIR=$TZ exec "$@"', "sh"],
+    through: [
+      "sh",
+      "-c",
+      'TZ=$(printf "a\\377b") XDG_RUNTIME_DIR=$TZ NO_COLOR=$TZ exec "$@"',
+      "sh",
+    ],
   });
   assertEquals([code, run.lines("log")], [0, ["|dumb"]], stderr);
 });

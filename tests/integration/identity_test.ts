@@ -102,6 +102,19 @@ machineTest(
   },
 );
 
+machineTest("row 87: a machine that tells who it is needs no file for it", async () => {
+  using run = setUp();
+  const traits = { machineId: one, hardware: "hardware-1" };
+  const first = new Machine(run.folder, "first-start");
+  const own = await run.digits(first, traits);
+  assertEquals(await run.digits(new Machine(run.folder, "next-start"), traits), own);
+  for (const hardware of ["00000000-0000-0000-0000-000000000000", undefined]) {
+    const same = hardware === undefined ? { machineId: one } : { machineId: one, hardware };
+    const digits = await run.digits(new Machine(run.folder, `a-${hardware}`), same);
+    assertNotEquals(await run.digits(new Machine(run.folder, `b-${hardware}`), same), digits);
+  }
+});
+
 machineTest("row 87: what runs of a copied disk left before it was copied is removed", async () => {
   using run = setUp();
   const machine = new Machine(run.folder, "machine");
@@ -119,7 +132,7 @@ machineTest(
   async () => {
     using run = setUp();
     const machine = new Machine(run.folder, "machine");
-    const traits = { machineId: one, hardware: "hardware-1" };
+    const traits = { machineId: one };
     const own = await run.digits(machine, traits);
     for (const text of ["", "{", `{"identity": "x"}`, "x".repeat(5000)]) {
       Deno.writeTextFileSync(`${machine.state}/identity`, text);

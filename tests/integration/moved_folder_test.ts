@@ -2,7 +2,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { modeOf } from "../support/modes.ts";
 import { plasma, startPlasma } from "../support/plasma.ts";
-import { until } from "../support/sh.ts";
+import { request } from "../support/serve.ts";
+import { sh, until } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 
 /** Who owns a folder above a storage folder can put another one in its place at any moment. */
@@ -22,9 +23,24 @@ while True:
         pass
 `;
 
-async function racing(folder: string, target: string, work: () => Promise<void>): Promise<void> {
+/** The same at once (RENAME_EXCHANGE), and now and then only. */
+const exchangeSlowly = `import ctypes, os, random, sys, time
+file, target = sys.argv[1:]
+link = file + ".link"
+os.symlink(target, link)
+while True:
+    ctypes.CDLL(None).renameat2(-100, file.encode(), -100, link.encode(), 2)
+    time.sleep(random.random() * 0.03)
+`;
+
+async function racing(
+  folder: string,
+  target: string,
+  work: () => Promise<void>,
+  script = exchange,
+): Promise<void> {
   const racer = new Deno.Command("python3", {
-    args: ["-c", exchange, folder, target],
+    args: ["-c", script, folder, target],
     stdin: "null",
     stderr: "null",
   }).spawn();
@@ -83,4 +99,31 @@ testThatNeeds(["program python3"], "row 83: no mode is changed through a link", 
   });
   assertEquals(modeOf(victim), 0o755);
   assert(Deno.lstatSync(`${victim}/file`).isFile);
+});
+
+testThatNeeds(["program python3"], "row 83: only the archive itself is read", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  const name = "20250101-0000-daily.tar";
+  for (const [content, tar] of [["mine", `storage/${name}`], ["secret", "secret.tar"]] as const) {
+    folder.write(`${content}/${content}`, content);
+    await sh("tar", "-cf", folder.at(tar), "-C", folder.at(content), content);
+  }
+  const target = folder.at("target");
+  const seen = new Set<string>();
+  await racing(`${storage}/${name}`, folder.at("secret.tar"), async () => {
+    for (let round = 0; round < 20; round++) {
+      await plasma(["restore", name, "--from", storage, "--target", target], {
+        through: ["timeout", "30"],
+      });
+      for (const name of namesIn(target)) seen.add(name);
+      await Deno.remove(target, { recursive: true }).catch(() => {});
+      const fetched = await plasma(["serve"], {
+        stdin: request("fetch", { folder: storage, name }),
+        through: ["timeout", "30"],
+      });
+      if (fetched.stdout.includes("secret")) seen.add("secret");
+    }
+  }, exchangeSlowly);
+  assertEquals(seen.has("secret"), false, [...seen].join());
 });

@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
-import { plasma, startPlasma } from "../support/plasma.ts";
+import { plasma, plasmaProgram, startPlasma } from "../support/plasma.ts";
 import { runFolders, slowly, untilMidUpload, writeLargeData } from "../support/runs.ts";
 import { sh, tryRun } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
@@ -86,7 +86,15 @@ userTest("row 55: where others can change /tmp a user needs a runtime folder", a
   folder.storage("storage");
   Deno.mkdirSync(folder.at("runtime"), { mode: 0o700 });
   const user = await asUser(victim, folder);
-  const script = 'mount --bind "$0" /mnt; mount -t tmpfs -o mode=0777 tmpfs /tmp; exec "$@"';
+  // The program under test may itself be in the /tmp that goes out of sight.
+  const script = `set -e; mount --bind "$0" /mnt
+program=${plasmaProgram}
+touch /mnt/program; mount --bind "$program" /mnt/program
+mount -t tmpfs -o mode=0777 tmpfs /tmp
+case $program in /tmp/*)
+  mkdir -p "\${program%/*}"; touch "$program"; mount --bind /mnt/program "$program" ;;
+esac
+exec "$@"`;
   const through = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     .concat(folder.path, user.through!);
   const run = (XDG_RUNTIME_DIR: string) =>

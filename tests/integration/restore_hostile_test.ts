@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { backUp, flip, newKey, pythonTar } from "../support/archives.ts";
-import { namesIn, TemporaryFolder } from "../support/folders.ts";
+import { backUp, flip, newKey } from "../support/archives.ts";
+import { TemporaryFolder } from "../support/folders.ts";
+import { HostileSite } from "../support/hostile.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
@@ -33,53 +34,55 @@ const tricks: Record<string, string> = {
   "mode through a link": 'symlink("l", "OUT/precious"); hardlink("l2", "l"); folder("l2")',
 };
 
-class HostileSite implements Disposable {
-  readonly folder = new TemporaryFolder();
-  readonly storage = this.folder.storage("storage");
-  readonly target = this.folder.at("target");
-  readonly outside = this.folder.at("outside");
+/** Links that the first pass leaves where the next one has to go down to a long name. */
+const deepTricks: Record<string, string> = {
+  "a folder on the way to a long name becomes a link up":
+    'd = ["d" * 250] * 14; [folder("/".join(d[:n])) for n in range(1, 15)]; ' +
+    'p = "/".join(d); add(p + "/" + "/".join(["n" * 250] * 3) + "/evil"); ' +
+    'symlink(p, "../" * 14 + "outside")',
+  "a folder on the way to a long name becomes a link to one that leads out":
+    'd = ["d" * 250] * 14; [folder("/".join(d[:n])) for n in range(1, 15)]; ' +
+    'p = "/".join(d); add(p + "/" + "/".join(["n" * 250] * 3) + "/evil"); ' +
+    'symlink("/".join(d[:13]) + "/out", "../" * 14 + "outside"); symlink(p, "out")',
+};
 
-  constructor() {
-    this.folder.write("outside/precious", "precious");
-  }
+/** Where root can and cannot make a mount namespace, and as somebody else. */
+const ways: Record<string, readonly string[]> = {
+  "": [],
+  " (no namespace)": ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"],
+  " (not root)": ["unshare", "--user", "--map-user=65534", "--map-group=65534"],
+};
 
-  async put(day: number, lines: string): Promise<void> {
-    const name = `2025010${day}-0000-daily.tar`;
-    await pythonTar(`${this.storage}/${name}`, lines.replaceAll("OUT", this.outside));
-  }
-
-  async restore(word = "latest", ...flags: string[]) {
-    const args = ["restore", word, "--from", this.storage, "--target", this.target, ...flags];
-    return await plasma(args);
-  }
-
-  /** Nothing beside the target was written, changed or linked. */
-  assertUntouched(): void {
-    assertEquals(namesIn(this.folder.path).filter((name) => name !== "target"), [
-      "outside",
-      "storage",
-    ]);
-    assertEquals(namesIn(this.outside), ["precious"]);
-    const path = `${this.outside}/precious`;
-    assertEquals(Deno.readTextFileSync(path), "precious");
-    assertEquals(Deno.lstatSync(path).nlink, 1);
-  }
-
-  [Symbol.dispose](): void {
-    this.folder[Symbol.dispose]();
+for (const [way, through] of Object.entries(ways)) {
+  for (const [name, lines] of Object.entries(tricks)) {
+    testThatNeeds(
+      ["root", "program python3"],
+      `writes nothing outside: ${name}${way} (row 44)`,
+      async () => {
+        using site = new HostileSite();
+        await site.put(1, `add("good", content=b"good"); ${lines}`);
+        await site.restoreInto(site.target, ["latest"], { through });
+        site.assertUntouched();
+        assertEquals(Deno.readTextFileSync(`${site.target}/good`), "good", "tar has run");
+        if (way !== "") return;
+        await site.restore("latest", "--into-existing");
+        site.assertUntouched();
+      },
+    );
   }
 }
 
-for (const [name, lines] of Object.entries(tricks)) {
-  testThatNeeds(["program python3"], `writes nothing outside: ${name} (row 44)`, async () => {
-    using site = new HostileSite();
-    await site.put(1, `add("good", content=b"good"); ${lines}`);
-    await site.restore();
-    site.assertUntouched();
-    assertEquals(Deno.readTextFileSync(`${site.target}/good`), "good", "tar has run");
-    await site.restore("latest", "--into-existing");
-    site.assertUntouched();
-  });
+for (const [way, through] of Object.entries(ways)) {
+  for (const [name, lines] of Object.entries(deepTricks)) {
+    testThatNeeds(["root", "program python3"], `row 81: ${name}${way}`, async () => {
+      using site = new HostileSite();
+      await site.put(1, `add("good", content=b"good"); ${lines}`);
+      const { code, stderr } = await site.restoreInto(site.target, ["latest"], { through });
+      site.assertUntouched();
+      assertEquals(code, 1, stderr);
+      assertEquals(Deno.readTextFileSync(`${site.target}/good`), "good", "tar has run");
+    });
+  }
 }
 
 testThatNeeds(["program python3"], "links that an earlier restore left lead nowhere", async () => {

@@ -3,7 +3,7 @@ import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { piped, startPlasma } from "../support/plasma.ts";
 import { claimOf, request, runId, serve } from "../support/serve.ts";
 import { until } from "../support/sh.ts";
-import { assertAllVerify, fingerprints } from "../support/storage.ts";
+import { ageUploads, assertAllVerify, fingerprints } from "../support/storage.ts";
 
 const run = runId();
 const other = runId(2, "fedcba98");
@@ -76,6 +76,7 @@ Deno.test("an upload without commit is never an archive, and the owner's next on
   for (const id of [runId(1), other]) {
     await serve(request("store", { folder: storage, run: id }, "x"));
   }
+  await ageUploads(storage);
   assertEquals((await serve(request("list", { folder: storage }))).answer.archives, []);
   await serve(request("rotate", { folder: storage }));
   await serve(request("store", { folder: storage, run: runId(3) }, "y"));

@@ -1,9 +1,10 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
-import { plasma, startPlasma, untilEnded } from "../support/plasma.ts";
+import { plasma, plasmaProgram, startPlasma, untilEnded } from "../support/plasma.ts";
 import { assertNothingLeft, untilMidUpload } from "../support/runs.ts";
 import { sh, until } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
+import { Sshd } from "../support/sshd.ts";
 import { assertAllVerify } from "../support/storage.ts";
 
 /** Somebody who is not root. */
@@ -242,3 +243,38 @@ testThatNeeds(
     await until("the tempfile is gone", () => !namesIn("/tmp").includes(tempfile.slice(5)));
   },
 );
+
+for (const isChanged of [false, true]) {
+  const what = isChanged ? "fails if the tempfile was changed meanwhile" : "stores what was staged";
+  Deno.test(`row 85: an upload that is tried again ${what}`, async () => {
+    using setting = new Setting();
+    // Cuts the connection in the first upload, and changes the tempfile then.
+    const change = `printf x | dd of=${setting.tempfile} bs=1 seek=5000 conv=notrunc 2>/dev/null`;
+    const script = setting.write(
+      "cut",
+      `#!/bin/sh
+read -r line
+case $line in
+*'"verb":"store"'*)
+  if mkdir ${setting.at("was-cut")} 2>/dev/null; then
+    head -c 1000000 >/dev/null
+    ${isChanged ? change : ":"}
+    kill -9 $PPID
+    exit
+  fi ;;
+esac
+{ printf '%s\\n' "$line"; cat; } | ${plasmaProgram} serve
+`,
+    );
+    Deno.chmodSync(script, 0o755);
+    await using sshd = await Sshd.start({ forcedOptions: `command="${script}"` });
+    const more = { ssh: sshd.settings, retries: 1, retryDelay: "1s" };
+    const { storage, args } = setting.add("a", more);
+    const { code, stderr, lastLine } = await plasma(args);
+    assertEquals(namesIn(setting.path).includes("was-cut"), true);
+    assertStringIncludes(stderr, "upload failed, trying again");
+    assertEquals([code, archivesIn(storage).length], isChanged ? [1, 0] : [0, 1], stderr);
+    if (isChanged) assertStringIncludes(lastLine, "another program has changed the tempfile");
+    else await setting.assertStored("a");
+  });
+}

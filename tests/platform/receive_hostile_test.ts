@@ -252,6 +252,7 @@ btrfsTest("row 47: a stream makes nothing beside what was announced", async (sit
     const incoming = `${field.root}/.plasma/incoming/${run}.btrfs/in`;
     const isHere = ["two subvolumes instead of one", "files beside it"].includes(what);
     assertEquals(namesIn(incoming), isHere ? ["srv"] : [], what);
+    await serve(request("abort", { folder: field.root, run }), field.flags);
   }
   const subvolumes = await sh("btrfs", "subvolume", "list", site.at("btrfs"));
   assertEquals(subvolumes.includes("incoming"), false, subvolumes);
@@ -348,5 +349,50 @@ btrfsTest(
       await sh("mkdir", "-m", "0700", incoming);
       assertEquals(await field.outside(), before, target);
     }
+  },
+);
+
+btrfsTest(
+  "row 51: --max-size, --idle-timeout and --max-uploads hold for subvolumes",
+  async (site) => {
+    const field = await Battlefield.make(site);
+    const block = new Uint8Array(40_000);
+    const large = Array.from({ length: 100 }, (_, index): StreamCommand => [
+      "write",
+      { path: "file", offset: index * block.length, data: block },
+    ]);
+    const stream = subvolumeStream("x", identity, [
+      ["mkfile", { path: "file", ino: 300 }],
+      ...large,
+    ]);
+    const code = ({ answer }: { answer: Record<string, unknown> }) =>
+      (answer.error as { code?: string } | undefined)?.code;
+    const incoming = `${field.root}/.plasma/incoming`;
+    const send = (limits: string[], streams: Parameters<typeof receive>[1], run = runId()) =>
+      receive(
+        { folder: field.root, run, orders: [order], flags: [...field.flags, ...limits] },
+        streams,
+      );
+
+    assertEquals(code(await send(["--max-size", "1M"], stream)), "max-size");
+    assertEquals(namesIn(incoming), []);
+    assertEquals(code(await send(["--max-size", String(stream.length - 1)], stream)), "max-size");
+    const fits = await send(["--max-size", String(stream.length)], stream);
+    assertEquals(fits.answer.count, 1, JSON.stringify(fits.answer));
+    assertEquals(
+      code(await send(["--max-uploads", "1"], stream, runId(2, "fedcba98"))),
+      "max-uploads",
+    );
+    await serve(request("abort", { folder: field.root, run: runId() }), field.flags);
+
+    async function* stalling() {
+      yield stream.subarray(0, 1000);
+      await new Promise((resolve) => setTimeout(resolve, 15_000));
+    }
+    const begin = performance.now();
+    const idle = await send(["--idle-timeout", "1s"], stalling());
+    assertEquals(code(idle), "idle");
+    assert(performance.now() - begin < 25_000);
+    assertEquals(namesIn(incoming), []);
   },
 );

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { archivesIn, namesIn } from "./folders.ts";
-import { sh } from "./sh.ts";
+import { sh, tryRun } from "./sh.ts";
 
 /** What an archive is recognised by: its name, inode and SHA-256. */
 export async function fingerprints(storage: string): Promise<string[]> {
@@ -50,4 +50,18 @@ export async function unpack(archive: string, target: string, ...args: string[])
 export async function membersOf(archive: string): Promise<string[]> {
   const text = await sh("tar", "--list", "--quoting-style=escape", "--file", archive);
   return text.split("\n").filter((line) => line !== "");
+}
+
+/**
+ * As if an hour had passed since they were written: nobody comes back to commit an upload that is
+ * complete, as an upload over SSH also is when the agent was killed.
+ */
+export async function ageUploads(storage: string): Promise<void> {
+  const incoming = `${storage}/.plasma/incoming`;
+  for (const name of namesIn(incoming).filter((name) => name.endsWith(".part"))) {
+    // Whoever writes it, or has just been killed, holds the lock.
+    await tryRun("flock", "--timeout=10", `${incoming}/${name}`, "true");
+  }
+  const time = Date.now() / 1000 - 3600;
+  for (const name of namesIn(incoming)) Deno.utimeSync(`${incoming}/${name}`, time, time);
 }

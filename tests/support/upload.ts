@@ -12,7 +12,7 @@ import {
   writeLargeData,
 } from "./runs.ts";
 import { Sshd } from "./sshd.ts";
-import { assertAllVerify, fingerprints } from "./storage.ts";
+import { ageUploads, assertAllVerify, fingerprints } from "./storage.ts";
 
 /** A storage folder with an archive, and an agent in the middle of an upload of the next one. */
 export class UploadUnderWay implements AsyncDisposable {
@@ -82,6 +82,7 @@ export class UploadUnderWay implements AsyncDisposable {
     assertEquals(await fingerprints(this.storage), this.before);
     assertEquals(await listedIn(this.storage), archivesIn(this.storage));
     Deno.removeSync(this.folder.at("data/large"));
+    await ageUploads(this.storage);
     const next = await plasma(this.args);
     assertEquals(next.code, 0, next.stderr);
     const after = await fingerprints(this.storage);

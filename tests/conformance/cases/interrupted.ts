@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { sidecarSuffix } from "../../../src/rotation/archive_name.ts";
 import type { Claim } from "../../../src/stores/mod.ts";
 import { archivesIn, namesIn } from "../../support/folders.ts";
+import { ageUploads } from "../../support/storage.ts";
 import { type Bench, type Cases, codeOf } from "../bench.ts";
 
 /** The name that the interrupted commit had given. */
@@ -42,6 +43,7 @@ export const interrupted: Cases = {
 
   "a commit that was killed before the archive was in place is cleaned up": async (bench) => {
     await killedAfterSidecar(bench);
+    await ageUploads(bench.storage);
     const name = await bench.commit("the next one");
     assertEquals(orphans(bench), []);
     await bench.assertHolds(name);
@@ -61,6 +63,7 @@ export const interrupted: Cases = {
     bench,
   ) => {
     const claim = await killedAfterArchive(bench);
+    await ageUploads(bench.storage);
     await bench.assertHolds(given, await bench.commit("the next one"));
     await bench.store.discard(claim.id);
     assertEquals(archivesIn(bench.storage).length, 2);

@@ -3,6 +3,7 @@ import { newRunId } from "../../../src/system/run_id.ts";
 import { isLocked } from "../../../src/system/lock.ts";
 import { namesIn } from "../../support/folders.ts";
 import { until } from "../../support/sh.ts";
+import { ageUploads } from "../../support/storage.ts";
 import type { Bench, Cases } from "../bench.ts";
 
 /** Put something into `.plasma/incoming`, as old as so many days. */
@@ -20,16 +21,26 @@ const others = () => newRunId({ machine: "ffffffff", target: "00000000" });
 /** What dead runs have left, and who removes it. */
 export const leftovers: Cases = {
   "the next upload removes what dead runs of the same owner have left (row 23)": async (bench) => {
-    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${bench.newId()}.${suffix}`);
+    for (const suffix of ["part", "sha256"]) leave(bench, `${bench.newId()}.${suffix}`);
     const id = bench.newId();
-    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${id}.${suffix}`);
+    for (const suffix of ["part", "sha256"]) leave(bench, `${id}.${suffix}`);
     await bench.assertHoldsAfterCommit();
   },
 
   "the next upload removes an upload that was complete but never committed": async (bench) => {
     await bench.upload("forgotten");
+    await ageUploads(bench.storage);
     assertEquals(namesIn(bench.incoming).length, 2);
     await bench.assertHoldsAfterCommit();
+  },
+
+  "row 87: a complete upload is left to be committed, whoever else has the same identity": async (
+    bench,
+  ) => {
+    const claim = await bench.upload("of the other machine");
+    const other = await bench.commit("of this one");
+    const { name } = await bench.store.commit(claim);
+    await bench.assertHolds(...[other, name].sort());
   },
 
   "the next upload removes an upload whose run was dropped": async (bench) => {
@@ -41,14 +52,15 @@ export const leftovers: Cases = {
     }
     const { part } = bench.files(id);
     await until("nobody writes the upload any more", async () => !await isLocked(part));
+    await ageUploads(bench.storage);
     await bench.assertHoldsAfterCommit();
   },
 
-  "what others have left stays, unless it is a week old": async (bench) => {
-    const young = leave(bench, `${others()}.part`, 6.9);
+  "what others have left stays, unless it is a day old": async (bench) => {
+    const young = leave(bench, `${others()}.part`, 0.9);
     const pair = others();
-    const youngPair = [leave(bench, `${pair}.part`, 30), leave(bench, `${pair}.received`, 1)];
-    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${others()}.${suffix}`, 7.1);
+    const youngPair = [leave(bench, `${pair}.part`, 30), leave(bench, `${pair}.received`, 0.5)];
+    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${others()}.${suffix}`, 1.1);
     await bench.commit("content");
     assertEquals(namesIn(bench.incoming), [young, ...youngPair].sort());
   },

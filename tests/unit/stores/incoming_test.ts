@@ -32,7 +32,8 @@ Deno.test("an upload that is complete stays, with a record of it", async () => {
     assertEquals(readReceived(storage, id), undefined);
     upload.complete(received);
   }
-  assertEquals(readReceived(storage, id), received);
+  const inode = String(Deno.statSync(incomingFiles(storage, id).part).ino);
+  assertEquals(readReceived(storage, id), { ...received, inode });
   assertEquals(namesIn(storage.incoming), [`${id}.part`, `${id}.received`]);
   assertEquals(await isLocked(incomingFiles(storage, id).part), false);
 });
@@ -52,7 +53,11 @@ Deno.test("a run has one upload at a time", async () => {
   const storage = await StorageFolder.open(folder.storage("storage"));
   const id = newId();
   using upload = await IncomingUpload.begin(storage, id);
-  await assertRejects(() => IncomingUpload.begin(storage, id), PlasmaError, "exists already");
+  await assertRejects(
+    () => IncomingUpload.begin(storage, id),
+    PlasmaError,
+    "an upload of this run already",
+  );
   assertEquals(await isLocked(upload.path), true);
 });
 

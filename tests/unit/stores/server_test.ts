@@ -21,10 +21,11 @@ const parameters: Record<Verb, object> = {
 };
 
 const noStreams = {
-  input: -1,
+  input: 0 as const,
   prefix: new Uint8Array(),
   output: -1,
   answer: () => Promise.resolve(),
+  onUpload() {},
 };
 
 const serve = (

@@ -1,0 +1,55 @@
+import { privatePlace } from "./private_place.ts";
+
+/** A place that this process has; it goes with the process, if it is not given back before. */
+export interface Place {
+  giveBack(): void;
+}
+
+/**
+ * Take one of so many places: at most so many processes of this user have one of the same name at a
+ * time. Where places cannot be counted there is one for everybody.
+ *
+ * A place is a lock on a file of its own, which the kernel releases however the process ends.
+ *
+ * @returns undefined if all are taken
+ */
+export async function takePlace(name: string, count: number): Promise<Place | undefined> {
+  let folder;
+  try {
+    folder = `${privatePlace()}/places`;
+    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch {
+    return { giveBack() {} };
+  }
+  const first = Math.floor(Math.random() * count);
+  const tries = canTryLock ? count : triesWithoutTryLock;
+  for (let index = 0; index < Math.min(count, tries); index++) {
+    const file = await lock(`${folder}/${name}.${(first + index) % count}`);
+    if (file !== undefined) return { giveBack: () => file.close() };
+  }
+  return undefined;
+}
+
+/** Whether Deno can try to take a lock: since 2.9. Before it can only wait for one. */
+const canTryLock = "tryLockSync" in Deno.FsFile.prototype;
+
+/** Each wait that comes to nothing holds up a thread, until the process ends. */
+const triesWithoutTryLock = 3;
+const waitMs = 50;
+
+/** The file, if nobody else had it locked. */
+async function lock(path: string): Promise<Deno.FsFile | undefined> {
+  const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+  if (!canTryLock) return await isDoneWithin(waitMs, file.lock(true)) ? file : undefined;
+  if (file.tryLockSync(true)) return file;
+  file.close();
+  return undefined;
+}
+
+async function isDoneWithin(milliseconds: number, work: Promise<void>): Promise<boolean> {
+  let timer;
+  const late = new Promise<false>((resolve) => timer = setTimeout(resolve, milliseconds, false));
+  const isDone = await Promise.race([work.then(() => true), late]);
+  clearTimeout(timer);
+  return isDone;
+}
