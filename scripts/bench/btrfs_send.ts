@@ -25,7 +25,7 @@ const forget = 'for each in "$1"/storage/*.btrfs/* "$1"/shell/* "$2"/*; do ' +
   'rm -rf "$1"/storage/*.btrfs; btrfs filesystem sync "$1"';
 
 /** How many small subvolumes there are where the number counts and not the size. */
-const many = 200;
+const many = 100;
 const makeMany = 'btrfs -q subvolume create "$1"; for each in $(seq "$2"); do ' +
   'btrfs -q subvolume create "$1/$each"; head -c 20000 /dev/urandom >"$1/$each/file"; done; sync';
 
