@@ -1,7 +1,7 @@
 import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
-import type { StreamSource } from "../strategies/mod.ts";
+import type { StreamSource, Survey } from "../strategies/mod.ts";
 import type { RunId } from "../system/run_id.ts";
 import {
   move,
@@ -30,11 +30,17 @@ export interface Stored extends Committed {
 /**
  * Open the source, archive it, and commit the archive. When this throws, nothing new is stored and
  * what was begun has been removed.
+ *
+ * @param surveyed what the strategy has found just now, if it was asked
  */
-export async function makeArchive(run: Run, state: StoreState): Promise<Stored> {
+export async function makeArchive(
+  run: Run,
+  state: StoreState,
+  surveyed: Promise<Survey> | undefined,
+): Promise<Stored> {
   const { config, strategy, log, outcome } = run;
   const start = performance.now();
-  const { coverage, open } = await strategy.survey();
+  const { coverage, open } = await (surveyed ?? strategy.survey());
   for (const notice of coverage.notices) log.info(notice);
   for (const { skipped } of coverage.folders) {
     for (const { path, reason } of skipped) log.info(`left out: ${path}: ${reason}`);

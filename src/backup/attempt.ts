@@ -50,6 +50,7 @@ export async function move(
   source: ByteSource,
   sink: Sink,
   { signal, log, limit, expectedBytes }: TransferContext,
+  { hashed = true, onBytes }: { hashed?: boolean; onBytes?: (bytes: number) => void } = {},
 ): Promise<Moved> {
   signal.throwIfAborted();
   const kill = () => {
@@ -68,6 +69,7 @@ export async function move(
         sinkFile: sink.sinkFile,
         durable: sink.durable,
         limit,
+        hashed,
       },
       {
         onOpen() {
@@ -76,6 +78,7 @@ export async function move(
         },
         onProgress(bytes) {
           progress.update(bytes);
+          onBytes?.(bytes);
           stall.update(bytes);
         },
       },

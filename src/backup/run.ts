@@ -3,7 +3,7 @@ import { describeError, PlasmaError, statusOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
-import { openStrategy } from "../strategies/mod.ts";
+import { openStrategy, type Strategy, type Survey } from "../strategies/mod.ts";
 import { formatBytes, formatSeconds } from "../system/progress.ts";
 import { machineIdentity } from "../system/identity.ts";
 import { ownerOf } from "../system/run_id.ts";
@@ -131,6 +131,9 @@ async function runLocked(settings: Settings, context: RunContext, outcome: Outco
 
 async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   const { config, log, store, strategy, signal, outcome } = run;
+  // The source is looked at while ssh logs in, unless hooks may still change it.
+  const early = config.executeBefore.length === 0 ? new EarlySurvey(strategy) : undefined;
+  await using _ = early;
   const state = await retrying(
     config,
     run,
@@ -140,7 +143,7 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   signal.throwIfAborted();
   await discardDeadUploads(run);
   await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
-  const stored = await makeArchive(run, state);
+  const stored = await makeArchive(run, state, early?.result());
   outcome.stored = stored;
   const { bytes, seconds } = stored;
   log.success(
@@ -164,6 +167,30 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
 
 async function discardDeadUploads({ place, store }: Run): Promise<void> {
   for (const id of place.deadUploads) await store.discard(id);
+}
+
+/** What has been found of the source is not relied on for longer, in milliseconds. */
+const surveyLifeMs = 5_000;
+
+/** A survey that was begun before it is needed. */
+class EarlySurvey implements AsyncDisposable {
+  readonly #start = performance.now();
+  readonly #survey: Promise<Survey>;
+
+  constructor(strategy: Strategy) {
+    this.#survey = strategy.survey();
+    // If the storage cannot be reached nobody asks for it.
+    this.#survey.catch(() => {});
+  }
+
+  /** Undefined if it is too old. */
+  result(): Promise<Survey> | undefined {
+    return performance.now() - this.#start < surveyLifeMs ? this.#survey : undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#survey.catch(() => {});
+  }
 }
 
 async function rotate({ store, log, outcome }: Run & { outcome: Outcome }): Promise<void> {

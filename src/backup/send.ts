@@ -1,20 +1,26 @@
-import { createHash } from "node:crypto";
-import { canSendCompressedData, sendStage } from "../btrfs/send.ts";
+import { canSendCompressedData, sendScript, sendScriptCommand } from "../btrfs/send.ts";
 import { PlasmaError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
-import { emptySha256, subvolumeName, type SubvolumeRecord } from "../stores/manifest.ts";
-import type { Claim, ReceiveOrder, StoredState } from "../stores/mod.ts";
-import type { SentSnapshot, SentSubvolume, SubvolumeSource } from "../strategies/mod.ts";
-import { Producer } from "../system/pipeline.ts";
-import { newRunId, type RunId, runOwner } from "../system/run_id.ts";
-import { moveInto, type StoredBytes, type TransferContext } from "./attempt.ts";
+import { digestOf, subvolumeName, type SubvolumeRecord } from "../stores/manifest.ts";
+import {
+  type Claim,
+  type Received,
+  type ReceiveOrder,
+  refusalError,
+  type StoredState,
+} from "../stores/mod.ts";
+import type { SentSubvolume, SubvolumeSource } from "../strategies/mod.ts";
+import { Producer, strictStage } from "../system/pipeline.ts";
+import type { RunId } from "../system/run_id.ts";
+import { move, type StoredBytes, type TransferContext } from "./attempt.ts";
 import { commit, findCommitted } from "./commit.ts";
 import type { Run } from "./context.ts";
-import { retrying } from "./retry.ts";
+import { isTransient, retrying } from "./retry.ts";
+import { firstBatch, type PlannedSend, planSends, sendWhole } from "./send_plan.ts";
 
 /**
- * Send subvolumes one after the other and commit them together. Of each only what has changed since
- * the newest snapshot that both sides have is sent, or all of it, if there is none.
+ * Send subvolumes one after the other, through one connection, and commit them together. Of each only
+ * what has changed since a snapshot that both sides have is sent, or all of it, if there is none.
  */
 export async function sendSubvolumes(
   run: Run,
@@ -23,10 +29,14 @@ export async function sendSubvolumes(
   context: TransferContext,
 ): Promise<StoredBytes> {
   const { store, config, place } = run;
-  const compressedData = stored.compressedData && await canSendCompressedData();
-  run.outcome.problems.push(...await source.dropUnknown(new Set(stored.identities)));
+  const [canCompress, problems] = await Promise.all([
+    canSendCompressedData(),
+    source.dropUnknown(new Set(stored.identities)),
+  ]);
+  const compressedData = stored.compressedData && canCompress;
+  run.outcome.problems.push(...problems);
   let claim: Claim | undefined;
-  let id: RunId = place.id;
+  let id: RunId | undefined;
   try {
     return await retrying(config, run, "upload", async () => {
       const known = claim === undefined ? undefined : await findCommitted(store, claim);
@@ -34,120 +44,168 @@ export async function sendSubvolumes(
         source.keep();
         return { ...claim, ...known, warnings: [] };
       }
-      id = newRunId(runOwner(place.id)!);
-      const sender = new Sender(run, id, source, stored, context, compressedData);
-      const records = await sender.sendAll(source.subvolumes);
-      claim = claimOf(id, records);
+      // When the connection of the last attempt died, nothing of it was discarded.
+      if (id !== undefined) await store.discard(id);
+      id = place.newUpload();
+      const sender = new Sender(run, source, id, stored, context, compressedData);
+      claim = await sender.sendAll();
       const committed = await commit(run, claim);
       source.keep();
       return { ...claim, ...committed, warnings: [] };
     });
   } catch (error) {
-    await store.discard(id);
+    if (id !== undefined) await store.discard(id);
     throw error;
   }
 }
 
-function claimOf(id: RunId, subvolumes: readonly SubvolumeRecord[]): Claim {
-  const hash = createHash("sha256");
-  for (const { name, sha256 } of subvolumes) hash.update(`${sha256}  ${name}\n`);
-  const bytes = subvolumes.reduce((sum, { bytes }) => sum + bytes, 0);
-  return { id, kind: "btrfs", bytes, sha256: hash.digest("hex"), subvolumes };
-}
+const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code === "receive";
+
+/**
+ * After so many refused increments nothing is built any more upon what the store had before, and after
+ * twice as many nothing upon anything.
+ */
+const mostRefusals = 3;
 
 /** Sends the subvolumes of one attempt. */
 class Sender {
-  readonly #identities: ReadonlySet<string>;
+  readonly #waiting: Set<SentSubvolume>;
+  readonly #names: ReadonlyMap<SentSubvolume, string>;
+  readonly #records: SubvolumeRecord[] = [];
+  readonly #sent: SentSubvolume[] = [];
+  readonly #refused = new Set<string>();
+  readonly #stored: ReadonlySet<string>;
+  #bytes = 0;
+  #refusals = 0;
+  #batches = 0;
 
   constructor(
     readonly run: Run,
-    readonly id: RunId,
     readonly source: SubvolumeSource,
+    readonly id: RunId,
     stored: StoredState,
     readonly context: TransferContext,
     readonly compressedData: boolean,
   ) {
-    this.#identities = new Set(stored.identities);
+    const { subvolumes } = source;
+    this.#stored = new Set(stored.identities);
+    this.#waiting = new Set(subvolumes);
+    this.#names = new Map(subvolumes.map((one, index) => [one, subvolumeName(one.path, index)]));
   }
 
-  async sendAll(subvolumes: readonly SentSubvolume[]): Promise<SubvolumeRecord[]> {
-    const common = subvolumes.flatMap((subvolume) => this.#parentOf(subvolume) ?? []);
-    const records: SubvolumeRecord[] = [];
-    for (const [index, subvolume] of subvolumes.entries()) {
+  async sendAll(): Promise<Claim> {
+    while (this.#waiting.size > 0) {
       this.context.signal.throwIfAborted();
-      const name = subvolumeName(subvolume.path, index);
-      records.push(await this.#send(subvolume, name, common));
+      const plan = firstBatch(this.#plan());
+      const received = await this.#send(plan);
+      if (received === undefined) continue;
+      const { count, refusal } = received;
+      for (const { subvolume } of plan.slice(0, count)) this.#noteSent(subvolume);
+      const next = plan[count];
+      if (next !== undefined || refusal !== undefined) this.#noteRefusal(next, refusal);
     }
-    return records;
+    const { id } = this;
+    return { id, kind: "btrfs", bytes: this.#bytes, sha256: digestOf(this.#records) };
   }
 
-  /** The newest snapshot of a subvolume that both sides have. */
-  #parentOf({ parents }: SentSubvolume): SentSnapshot | undefined {
-    return parents.find(({ identity }) => this.#identities.has(identity));
+  #plan(): readonly PlannedSend[] {
+    const waiting = [...this.#waiting];
+    // Whatever the reason is: each further refusal would cost a connection.
+    if (this.#refusals >= 2 * mostRefusals) return waiting.map(sendWhole);
+    const isTrusted = this.#refusals < mostRefusals;
+    return planSends(waiting, {
+      stored: isTrusted ? this.#stored : new Set(),
+      sent: this.#sent,
+      refused: this.#refused,
+    });
   }
 
-  async #send(
-    subvolume: SentSubvolume,
-    name: string,
-    common: readonly SentSnapshot[],
-  ): Promise<SubvolumeRecord> {
-    const { path, snapshot } = subvolume;
-    const { log, store, filters } = this.run;
-    const order: ReceiveOrder = {
-      name,
-      path,
-      identity: snapshot.identity,
-      parent: undefined,
-      stream: filteredKind("tar", filters),
-    };
-    if (this.#identities.has(snapshot.identity)) {
-      await store.copyStored(this.id, order);
-      log.detail(`${path}: stored already`);
-      const { identity } = snapshot;
-      return { name, path, identity, bytes: 0, sha256: emptySha256 };
-    }
-    const parent = this.#parentOf(subvolume);
-    if (parent !== undefined) {
-      try {
-        const clones = common.filter((other) => other !== parent);
-        return await this.#transfer(
-          snapshot,
-          { ...order, parent: parent.identity },
-          parent,
-          clones,
-        );
-      } catch (error) {
-        if (!(error instanceof PlasmaError) || !refusals.includes(error.code)) throw error;
-        log.warning(`${path}: no increment possible: ${error.message}`);
-      }
-    }
-    log.info(`${path}: sending all of it${parent === undefined ? ": no common snapshot" : ""}`);
-    return await this.#transfer(snapshot, order, undefined, []);
+  #noteSent(subvolume: SentSubvolume): void {
+    this.#waiting.delete(subvolume);
+    this.#sent.push(subvolume);
+    this.#records.push(this.#recordOf(subvolume));
   }
 
-  async #transfer(
-    { path: snapshot, identity }: SentSnapshot,
-    order: ReceiveOrder,
-    parent: SentSnapshot | undefined,
-    clones: readonly SentSnapshot[],
-  ): Promise<SubvolumeRecord> {
-    const { filters, place, store } = this.run;
-    const { name, path } = order;
-    const send = sendStage({
-      snapshot,
+  /** @throws {PlasmaError} if there is no other way to send it */
+  #noteRefusal(next: PlannedSend | undefined, refusal = "the streams were cut short"): void {
+    if (next === undefined || (next.parent === undefined && !next.copy)) {
+      throw refusalError(next === undefined ? refusal : `${next.subvolume.path}: ${refusal}`);
+    }
+    const { path, snapshot } = next.subvolume;
+    this.run.log.warning(`${path}: no increment possible: ${refusal}`);
+    this.#refused.add((next.parent ?? snapshot).identity);
+    this.#refusals++;
+  }
+
+  #recordOf(subvolume: SentSubvolume): SubvolumeRecord {
+    const { path, snapshot: { identity } } = subvolume;
+    return { name: this.#names.get(subvolume)!, path, identity };
+  }
+
+  /** Undefined if what the store was to copy is not there any more: then that is sent. */
+  async #send(plan: readonly PlannedSend[]): Promise<Received | undefined> {
+    const { filters, store, log } = this.run;
+    for (const { subvolume: { path }, copy, parent } of plan) {
+      if (copy) log.detail(`${path}: stored already`);
+      else if (parent === undefined) this.#tellFull(path);
+    }
+    const orders = plan.map(({ subvolume, copy, parent }): ReceiveOrder => ({
+      ...this.#recordOf(subvolume),
+      parent: parent?.identity,
+      copy,
+    }));
+    const stream = filteredKind("tar", filters);
+    // While the store makes itself ready, what is to be sent is mounted, and the pipe filled. If all is
+    // to be copied nothing is sent, not even the empty stream of a compressor.
+    await using bytes = plan.every(({ copy }) => copy) ? undefined : await this.#produce(plan);
+    await using reception = await store.receive(this.id, { stream, orders }).catch((error) => {
+      const copies = orders.filter(({ copy }) => copy);
+      if (!isRefusal(error) || copies.length === 0) throw error;
+      for (const { identity } of copies) this.#refused.add(identity);
+      return undefined;
+    });
+    if (bytes === undefined || reception === undefined) return await reception?.finish();
+    let moved = 0;
+    try {
+      const onBytes = (sum: number) => moved = sum;
+      moved = (await move(bytes, reception, this.context, { hashed: false, onBytes })).bytes;
+    } catch (error) {
+      this.context.signal.throwIfAborted();
+      if (isTransient(error)) throw error;
+      // A stream that was refused, or a snapshot that could not be sent: what came before it counts.
+      const { count } = await reception.finish();
+      if (count === plan.length) throw error;
+      return { count, refusal: error instanceof Error ? error.message : String(error) };
+    } finally {
+      this.#bytes += moved;
+    }
+    return await reception.finish();
+  }
+
+  async #produce(plan: readonly PlannedSend[]): Promise<Producer> {
+    const { filters, place } = this.run;
+    const send = strictStage(this.source.within(this.#command(plan)), "send");
+    return await Producer.start([send, ...filters.map(({ encoder }) => encoder)], place.folder);
+  }
+
+  readonly #told = new Set<string>();
+
+  #tellFull(path: string): void {
+    if (this.#told.has(path)) return;
+    this.#told.add(path);
+    const why = this.#refusals === 0 ? ": no common snapshot" : "";
+    this.run.log.info(`${path}: sending all of it${why}`);
+  }
+
+  #command(plan: readonly PlannedSend[]) {
+    const path = `${this.run.place.folder}/send-${++this.#batches}`;
+    const orders = plan.filter(({ copy }) => !copy).map(({ subvolume, parent, clones }) => ({
+      snapshot: subvolume.snapshot.path,
       parent: parent?.path,
       cloneSources: clones.map((clone) => clone.path),
       compressedData: this.compressedData,
-    });
-    const within = { ...send, command: this.source.within(send.command) };
-    await using bytes = await Producer.start(
-      [within, ...filters.map(({ encoder }) => encoder)],
-      place.folder,
-    );
-    const moved = await moveInto(bytes, await store.receive(this.id, order), this.context);
-    return { name, path, identity, bytes: moved.bytes, sha256: moved.sha256 };
+    }));
+    Deno.writeTextFileSync(path, sendScript(orders), { createNew: true, mode: 0o600 });
+    return sendScriptCommand(path);
   }
 }
-
-/** Errors after which all of a subvolume is sent: the other side refused, or btrfs send itself. */
-const refusals: readonly string[] = ["receive", "source"];

@@ -15,21 +15,33 @@ export interface SendOrder {
 
 /** The program that sends a snapshot to its standard output. */
 export function sendStage(order: SendOrder): Stage {
-  const { snapshot, parent, cloneSources, compressedData } = order;
-  const command: Command = {
-    program: "btrfs",
-    args: [
-      "send",
-      "--quiet",
-      ...(compressedData ? ["--proto", "2", "--compressed-data"] : []),
-      ...(parent === undefined ? [] : ["-p", parent]),
-      ...(parent === undefined ? [] : cloneSources.flatMap((source) => ["-c", source])),
-      "--",
-      snapshot,
-    ],
-  };
-  return strictStage(command, "send");
+  return strictStage({ program: "btrfs", args: sendArguments(order) }, "send");
 }
+
+function sendArguments({ snapshot, parent, cloneSources, compressedData }: SendOrder): string[] {
+  return [
+    "send",
+    "--quiet",
+    ...(compressedData ? ["--proto", "2", "--compressed-data"] : []),
+    ...(parent === undefined ? [] : ["-p", parent]),
+    ...(parent === undefined ? [] : cloneSources.flatMap((source) => ["-c", source])),
+    "--",
+    snapshot,
+  ];
+}
+
+/**
+ * A script for sh(1) that sends snapshots one after the other, and stops at the first that fails. A
+ * file and not a command line: there may be thousands.
+ */
+export function sendScript(orders: readonly SendOrder[]): string {
+  const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+  return orders.map((order) => `btrfs ${sendArguments(order).map(quote).join(" ")} || exit\n`)
+    .join("");
+}
+
+/** The program that runs such a script. */
+export const sendScriptCommand = (path: string): Command => ({ program: "sh", args: [path] });
 
 /**
  * Whether this machine can send compressed extents as they are: btrfs-progs 6.0 and Linux 6.0 can,
@@ -37,10 +49,12 @@ export function sendStage(order: SendOrder): Stage {
  */
 export async function canSendCompressedData(): Promise<boolean> {
   const feature = "/sys/fs/btrfs/features/send_stream_version";
-  const kernel = await run({ program: "cat", args: [feature] });
-  const isNew = kernel.exit.code === 0 &&
-    Number(new TextDecoder().decode(kernel.stdout).trim()) >= 2;
-  return isNew && await helpMentions("send", "--compressed-data");
+  const [kernel, isMentioned] = await Promise.all([
+    run({ program: "cat", args: [feature] }),
+    helpMentions("send", "--compressed-data"),
+  ]);
+  const version = Number(new TextDecoder().decode(kernel.stdout).trim());
+  return kernel.exit.code === 0 && version >= 2 && isMentioned;
 }
 
 /** Whether this machine can receive compressed extents. */

@@ -28,6 +28,11 @@ export const helloAnswer = v.object({
   subvolumes: v.optional(v.object({ identities: v.array(uuid), compressedData: v.boolean() })),
 });
 
+export const readyAnswer = v.object({ ready: v.literal(true) });
+
+/** How many of the subvolumes have come, and why the next one has not. */
+export const receivedAnswer = v.object({ count: byteCount, refusal: v.optional(words) });
+
 export const commitAnswer = v.object({ name: archiveName });
 
 export const verifyAnswer = v.object({

@@ -1,21 +1,29 @@
-import { isNotFound } from "../errors.ts";
+import fs from "node:fs";
+import { isNotFound, PlasmaError } from "../errors.ts";
 import { syncFolder, writeDurably } from "../system/durable.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
+import type { StorageFolder } from "./folder.ts";
 import { incomingFiles } from "./incoming.ts";
-import { readRecords } from "./incoming_subvolumes.ts";
-import { formatManifest, manifestName, readManifest, type SubvolumeRecord } from "./manifest.ts";
+import { digestOf, formatManifest, manifestName, readManifest } from "./manifest.ts";
+import type { Claim } from "./mod.ts";
+import { arrivingFolder, readRecords } from "./records.ts";
+import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 import { syncFilesystem } from "./subvolume_archive.ts";
+import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /** Received subvolumes are made an archive by one rename of the folder that holds them. */
 export const subvolumeCommit: CommitKind = {
   async isReceived(folder, claim) {
-    const records = readRecords(folder, claim.id);
-    if (records === undefined) return false;
-    if (isSame(records, claim.subvolumes ?? [])) return true;
-    const of = `${records.length} of ${claim.subvolumes?.length ?? 0} subvolumes`;
-    return await refuseMismatch(folder, claim, `${of}, or other ones`);
+    const { subvolumes } = incomingFiles(folder, claim.id);
+    if (!isPresent(arrivingFolder(subvolumes))) return false;
+    using _lock = await lockUpload(folder, claim);
+    const records = readRecords(subvolumes);
+    if (records !== undefined && digestOf(records) === claim.sha256) return true;
+    return await refuseMismatch(folder, claim, "these are other subvolumes, or not all of them");
   },
   finishInterrupted(folder, contents, { id }) {
+    // As long as there is an upload it has not become an archive.
+    if (isPresent(arrivingFolder(incomingFiles(folder, id).subvolumes))) return undefined;
     const name = findByRun(contents, folder.path, id);
     if (name === undefined) return undefined;
     syncFolder(folder.path);
@@ -25,20 +33,30 @@ export const subvolumeCommit: CommitKind = {
     const archive = `${folder.path}/${name}`;
     // rename(2) would replace an empty folder; under the folder's lock nobody makes one meanwhile.
     if (isPresent(archive)) return false;
+    using _lock = await lockUpload(folder, claim);
     const { subvolumes } = incomingFiles(folder, claim.id);
-    const manifest = `${subvolumes}/${manifestName}`;
-    if (!isPresent(manifest)) {
-      writeDurably(
-        manifest,
-        formatManifest({ version: 1, run: claim.id, subvolumes: [...claim.subvolumes ?? []] }),
-      );
-    }
+    const records = readRecords(subvolumes) ?? [];
+    if (digestOf(records) !== claim.sha256) throw new Error("the upload has changed meanwhile");
+    const arrived = arrivingFolder(subvolumes);
+    const manifest = `${arrived}/${manifestName}`;
+    const { id: run, bytes } = claim;
+    await removeSubvolumeFolder(manifest);
+    writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes: [...records] }));
     await syncFilesystem(folder.path);
-    Deno.renameSync(subvolumes, archive);
+    fs.renameSync(arrived, archive);
     syncFolder(folder.path);
     return true;
   },
 };
+
+/** Keep others from receiving for an upload while it is looked at. */
+async function lockUpload(folder: StorageFolder, { id }: Claim): Promise<UploadLock> {
+  const lock = await UploadLock.take(incomingFiles(folder, id).part, lockWaitSeconds);
+  if (lock !== undefined) return lock;
+  throw new PlasmaError("commit", "subvolumes of this run are still being received", {
+    code: "in-use",
+  });
+}
 
 function findByRun(
   { archives }: { archives: readonly { name: string; kind: string }[] },
@@ -47,16 +65,6 @@ function findByRun(
 ): string | undefined {
   return archives.filter(({ kind }) => kind === "btrfs")
     .find(({ name }) => readManifest(`${path}/${name}`)?.run === id)?.name;
-}
-
-function isSame(
-  received: readonly SubvolumeRecord[],
-  claimed: readonly SubvolumeRecord[],
-): boolean {
-  const key = ({ name, path, identity, bytes, sha256 }: SubvolumeRecord) =>
-    JSON.stringify([name, path, identity, bytes, sha256]);
-  const keys = new Set(received.map(key));
-  return received.length === claimed.length && claimed.every((record) => keys.has(key(record)));
 }
 
 function isPresent(path: string): boolean {

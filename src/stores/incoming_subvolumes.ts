@@ -1,18 +1,23 @@
 import fs from "node:fs";
-import { btrfs, identityOf, readSubvolumeIds, subvolumeInode } from "../btrfs/subvolumes.ts";
+import { receiveCommand } from "../btrfs/receive.ts";
+import { describeExit, run } from "../system/process.ts";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { openDecoders } from "../filters/mod.ts";
-import { makePrivateFolder, openPrivate, removeIfPresent } from "../system/durable.ts";
-import { lockOpenFile } from "../system/lock.ts";
-import { Consumer, strictStage } from "../system/pipeline.ts";
-import { run } from "../system/process.ts";
-import type { Transfer } from "../system/pump.ts";
+import { makePrivateFolder } from "../system/durable.ts";
+import { Consumer, Programs, type Stage, strictStage } from "../system/pipeline.ts";
 import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
+import { arrivedSubvolumes } from "./arrivals.ts";
+import { copyStored } from "./copy_stored.ts";
 import type { StorageFolder } from "./folder.ts";
-import { incomingFiles, lockWaitSeconds, removeDeadUploads } from "./incoming.ts";
-import { emptySha256, type SubvolumeRecord } from "./manifest.ts";
-import type { ReceiveOrder, Upload } from "./mod.ts";
+import { countOthers, incomingFiles, isPresent, removeDeadUploads } from "./incoming.ts";
+import type { SubvolumeRecord } from "./manifest.ts";
+import { type ReceiveBatch, type Received, type Reception, refusalError } from "./mod.ts";
+import { ReceiveWatch } from "./receive_watch.ts";
+import { appendRecords, arrivingFolder, readLines } from "./records.ts";
+import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
+import { requirePlace, tooLarge, type UploadLimits } from "./upload_limits.ts";
+import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /**
  * Make sure that subvolumes can be received in a folder.
@@ -30,213 +35,260 @@ export async function requireBtrfsStorage(folder: StorageFolder): Promise<void> 
   });
 }
 
-/** A subvolume that is being received, in `.plasma/incoming/<run id>.btrfs/`. */
-export class IncomingSubvolume implements Upload {
+/**
+ * Where subvolumes are received, `.plasma/incoming/<run id>.btrfs/`: the folder `in` is the archive in
+ * the making, and all that a stream can reach. What it has brought beside what was announced is removed
+ * at its end; the manifest is made by the commit.
+ */
+function placesOf(storage: StorageFolder, id: RunId) {
+  const { subvolumes, part, received } = incomingFiles(storage, id);
+  const arriving = arrivingFolder(subvolumes);
+  return { part, received, subvolumes, arriving, empty: `${subvolumes}/root` };
+}
+type Places = ReturnType<typeof placesOf>;
+
+/** Where the streams come from, and how much of them. */
+export interface ReceiveOptions {
+  readonly input?: number | undefined;
+  readonly limits?: UploadLimits | undefined;
+}
+
+/** Subvolumes that are being received. */
+export class IncomingSubvolumes implements Reception {
   readonly durable = false;
+  readonly #watch: ReceiveWatch | undefined;
+  #received: Promise<Received> | undefined;
+  #isOver = false;
 
   private constructor(
-    readonly folder: string,
-    readonly received: string,
-    readonly order: ReceiveOrder,
-    readonly lock: number,
+    readonly storage: StorageFolder,
+    readonly id: RunId,
+    readonly batch: ReceiveBatch,
+    readonly places: Places,
+    readonly lock: UploadLock,
     readonly pipes: PipeFolder,
-    readonly consumer: Consumer,
-    readonly before: ReadonlySet<string>,
-  ) {}
+    /** Undefined if no stream is to come. */
+    readonly programs: Programs | Consumer | undefined,
+    limits: UploadLimits,
+  ) {
+    const all = programs instanceof Consumer ? programs.programs : programs;
+    const pid = all?.children.at(-1)?.process.pid;
+    if (pid !== undefined) this.#watch = new ReceiveWatch(pid, limits, () => this.kill());
+  }
 
+  /** @param options.input an open descriptor that gives the streams; else they come to the sink */
   static async begin(
     storage: StorageFolder,
     id: RunId,
-    order: ReceiveOrder,
-  ): Promise<IncomingSubvolume> {
-    const { folder, lock } = await openIncoming(storage, id);
-    const { received } = incomingFiles(storage, id);
-    const pipes = await PipeFolder.make();
+    batch: ReceiveBatch,
+    { input, limits = {} }: ReceiveOptions = {},
+  ): Promise<IncomingSubvolumes> {
+    const places = placesOf(storage, id);
+    const lock = await openIncoming(storage, id, places, limits);
+    let pipes;
     try {
-      const decoders = await openDecoders(order.stream, undefined);
-      const command = { program: "btrfs", args: ["--quiet", "receive", "-e", "--", folder] };
-      const stages = [...decoders, strictStage(command, "receive")];
-      const consumer = await Consumer.start(stages, pipes.path, "ignore");
-      const before = namesIn(folder);
-      return new IncomingSubvolume(folder, received, order, lock, pipes, consumer, before);
+      await removeSubvolumeFolder(places.empty);
+      for (const folder of [places.arriving, places.empty]) makePrivateFolder(folder);
+      const { orders } = batch;
+      await copyStored(storage, orders.filter(({ copy }) => copy), places.arriving);
+      pipes = await PipeFolder.make();
+      const programs = orders.every(({ copy }) => copy)
+        ? undefined
+        : await startReceiving(storage, batch, places, {
+          pipes: pipes.path,
+          lock: lock.file,
+          input,
+          maxBytes: limits.maxBytes,
+        });
+      return new IncomingSubvolumes(storage, id, batch, places, lock, pipes, programs, limits);
     } catch (error) {
-      fs.closeSync(lock);
-      await pipes[Symbol.asyncDispose]();
-      throw error;
+      // After a refusal the upload may go on.
+      const isRefusal = error instanceof PlasmaError && error.code === "receive";
+      if (!isRefusal) await removeTorn(places, lock);
+      lock[Symbol.dispose]();
+      await pipes?.[Symbol.asyncDispose]();
+      throw cannotWrite(storage, error);
     }
   }
 
   get sink(): string {
-    return this.consumer.path;
+    return this.programs instanceof Consumer ? this.programs.path : "/dev/null";
   }
 
   onOpen(): void {
-    this.consumer.onOpen();
+    if (this.programs instanceof Consumer) this.programs.onOpen();
   }
 
   kill(): void {
-    this.consumer.kill();
+    this.programs?.kill();
   }
 
-  /**
-   * All of the stream has been written: believe in the subvolume only if it is read-only, is the one
-   * that was announced, and was made of the parent that was announced.
-   */
-  async complete({ bytes, sha256 }: Transfer): Promise<void> {
-    try {
-      await this.consumer.finish();
-      const { name, path, identity } = this.order;
-      const arrived = this.#newSubvolume();
-      await requireIdentity(`${this.folder}/${arrived}`, this.order);
-      fs.renameSync(`${this.folder}/${arrived}`, `${this.folder}/${name}`);
-      record(this.received, { name, path, identity, bytes, sha256 });
-    } catch (error) {
-      await this.#removeNew();
-      throw receiveError(error);
+  finish(): Promise<Received> {
+    return this.#received ??= this.#finish();
+  }
+
+  /** All that comes has come: believe in what is complete and as it was announced. */
+  async #finish(): Promise<Received> {
+    const problem = await this.#endOfPrograms();
+    if (this.#watch?.broken !== undefined) throw this.#watch.broken;
+    const { orders } = this.batch;
+    const { arriving, subvolumes } = this.places;
+    const earlier = readLines(subvolumes) ?? [];
+    const expected = [...earlier, ...orders];
+    const arrived = await arrivedSubvolumes(this.storage, this.id, arriving, expected);
+    const isInPlace = ({ identity, name }: SubvolumeRecord) => arrived.names.get(identity) === name;
+    if (!earlier.every(isInPlace)) return await this.#giveUp();
+    const records: SubvolumeRecord[] = [];
+    for (const { name, path, identity } of orders) {
+      const as = arrived.names.get(identity);
+      if (as === undefined) break;
+      fs.renameSync(`${arriving}/${as}`, `${arriving}/${name}`);
+      records.push({ name, path, identity });
     }
+    const kept = new Set([...earlier, ...records].map(({ name }) => name));
+    const others = () => namesIn(arriving).filter((name) => !kept.has(name));
+    const left = others();
+    for (const name of left) await removeSubvolumeFolder(`${arriving}/${name}`);
+    if (others().length > 0) return await this.#giveUp();
+    appendRecords(subvolumes, records);
+    this.#isOver = true;
+    const count = records.length;
+    if (count === orders.length && left.length === 0 && problem === undefined) return { count };
+    const refusal = problem ?? arrived.problem ??
+      (count < orders.length
+        ? `the streams of only ${count} of ${orders.length} subvolumes came`
+        : `the streams brought ${left.length} entries that were not announced`);
+    return { count, refusal };
   }
 
-  /** The name of the one subvolume that has come; a stream could bring several, or other things. */
-  #newSubvolume(): string {
-    const names = [...namesIn(this.folder)].filter((name) => !this.before.has(name));
-    const [name] = names;
-    const isSubvolume = name !== undefined &&
-      Deno.lstatSync(`${this.folder}/${name}`).ino === subvolumeInode;
-    if (names.length === 1 && isSubvolume) return name;
-    throw new PlasmaError("receive", `the stream brought ${names.length} entries, not a subvolume`);
+  /** A stream has moved what came before, or has brought what cannot even be named. */
+  async #giveUp(): Promise<never> {
+    await removeSubvolumeFolder(this.places.subvolumes);
+    throw refusalError("the streams brought something else than subvolumes; all was removed");
   }
 
-  async #removeNew(): Promise<void> {
-    for (const name of namesIn(this.folder)) {
-      if (!this.before.has(name)) await removeEntry(`${this.folder}/${name}`).catch(() => {});
+  async #endOfPrograms(): Promise<string | undefined> {
+    try {
+      await this.programs?.finish();
+      return undefined;
+    } catch (error) {
+      if (error instanceof PlasmaError && error.code === "max-size") throw error;
+      return reasonOf(error);
     }
   }
 
   async explain(): Promise<Error | undefined> {
-    try {
-      await this.consumer.finish();
-      return undefined;
-    } catch (error) {
-      await this.#removeNew();
-      return receiveError(error);
-    }
+    const { refusal } = await this.finish();
+    return refusal === undefined ? undefined : refusalError(refusal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.consumer[Symbol.asyncDispose]();
+    this.#watch?.[Symbol.dispose]();
+    await this.programs?.[Symbol.asyncDispose]();
+    await this.#received?.catch(() => {});
+    // What is torn is not worth keeping, not even what came before; else the next upload removes it.
+    if (!this.#isOver) await removeTorn(this.places, this.lock);
     await this.pipes[Symbol.asyncDispose]();
-    fs.closeSync(this.lock);
+    this.lock[Symbol.dispose]();
   }
 }
 
-/** Put a subvolume that is stored already into an upload: the same snapshot, not sent again. */
-export async function copyStored(
+async function startReceiving(
   storage: StorageFolder,
-  id: RunId,
-  { name, path, identity }: ReceiveOrder,
-  stored: string,
-): Promise<void> {
-  const { folder, lock } = await openIncoming(storage, id);
-  try {
-    const target = `${folder}/${name}`;
-    await btrfs(`copy ${stored}`, "subvolume", "snapshot", "-r", "--", stored, target);
-    await requireIdentity(target, { identity, parent: undefined });
-    const { received } = incomingFiles(storage, id);
-    record(received, { name, path, identity, bytes: 0, sha256: emptySha256 });
-  } finally {
-    fs.closeSync(lock);
-  }
+  { stream }: ReceiveBatch,
+  { arriving, empty }: Places,
+  { pipes, lock, input, maxBytes }: {
+    pipes: string;
+    lock: number;
+    input: number | undefined;
+    maxBytes: number | undefined;
+  },
+): Promise<Programs | Consumer> {
+  const scratch = `${pipes}/mounts`;
+  makePrivateFolder(scratch);
+  const places = { target: arriving, storage: storage.path, empty, scratch };
+  const stages = [
+    ...await openDecoders(stream, undefined),
+    ...(maxBytes === undefined ? [] : [sizeStage(maxBytes)]),
+    receiveStage(places),
+  ];
+  // Whoever wants to remove the upload waits for the lock, and so for the end of `btrfs receive`.
+  if (input === undefined) return await Consumer.start(stages, pipes, "ignore", lock);
+  return await Programs.start(stages, pipes, { stdin: input, stdout: "ignore", held: lock });
 }
 
-/** The folder of an upload, which is locked by its `.part` file as others are. */
+/** Lets so many bytes through, and fails if there are more. */
+function sizeStage(maxBytes: number): Stage {
+  const script = 'head -c "$1"; [ "$(head -c 1 | wc -c)" -eq 0 ] || exit 75';
+  return {
+    command: { program: "sh", args: ["-c", script, "sh", String(maxBytes)] },
+    judge(exit) {
+      if (exit.code === 0) return [];
+      if (exit.code === 75) throw tooLarge({ maxBytes });
+      throw new PlasmaError("receive", `the limit of the size ${describeExit(exit)}`);
+    },
+  };
+}
+
+function receiveStage(places: Parameters<typeof receiveCommand>[0]): Stage {
+  const { command, judge } = strictStage(receiveCommand(places), "receive");
+  return {
+    command,
+    judge: (exit, messages) => judge(exit, messages.filter((line) => !/^Chroot to /.test(line))),
+  };
+}
+
+/** Lock an upload by its `.part` file as others are, and make its folder. */
 async function openIncoming(
   storage: StorageFolder,
   id: RunId,
-): Promise<{ folder: string; lock: number }> {
+  { part, received, subvolumes }: Places,
+  limits: UploadLimits,
+): Promise<UploadLock> {
   storage.prepare();
   await requireBtrfsStorage(storage);
   await removeDeadUploads(storage, id);
-  const { part, subvolumes } = incomingFiles(storage, id);
-  try {
-    const lock = openPrivate(part);
-    if (!await lockOpenFile(lock, lockWaitSeconds)) {
-      fs.closeSync(lock);
-      throw new PlasmaError("storage", "another process receives for this run");
-    }
-    makePrivateFolder(subvolumes);
-    return { folder: subvolumes, lock };
-  } catch (error) {
-    if (error instanceof PlasmaError) throw error;
-    throw new PlasmaError("storage", `cannot write to ${storage.path}: ${reasonOf(error)}`, {
-      code: errorCode(error) ?? "failed",
+  const lock = await UploadLock.take(part, lockWaitSeconds);
+  if (lock === undefined) {
+    throw new PlasmaError("storage", "another process works on the upload of this run", {
+      code: "in-use",
     });
   }
-}
-
-async function requireIdentity(
-  path: string,
-  { identity, parent }: Pick<ReceiveOrder, "identity" | "parent">,
-): Promise<void> {
-  const ids = await readSubvolumeIds(path);
-  const bad = (what: string) => new PlasmaError("receive", `what was received ${what}`);
-  if (!ids.readOnly) throw bad("is not read-only: the stream was not complete");
-  if (identityOf(ids) !== identity || ids.receivedUuid === undefined) {
-    throw bad("is not the subvolume that was announced");
-  }
-  if (parent !== undefined && ids.parentUuid === undefined) {
-    throw bad("was not made of the parent that was announced");
-  }
-}
-
-/** Note that a subvolume has come; a line for each. */
-function record(received: string, subvolume: SubvolumeRecord): void {
-  const file = openPrivate(received);
   try {
-    const line = new TextEncoder().encode(JSON.stringify(subvolume) + "\n");
-    fs.writeSync(file, line, 0, line.length, fs.fstatSync(file).size);
-    fs.fsyncSync(file);
-  } finally {
-    fs.closeSync(file);
-  }
-}
-
-/** What has been received for an upload; undefined if there is no such upload. */
-export function readRecords(storage: StorageFolder, id: RunId): SubvolumeRecord[] | undefined {
-  try {
-    const lines = Deno.readTextFileSync(incomingFiles(storage, id).received).trimEnd().split("\n");
-    return lines.map((line) => JSON.parse(line) as SubvolumeRecord);
-  } catch {
-    return undefined;
-  }
-}
-
-function namesIn(folder: string): Set<string> {
-  return new Set([...Deno.readDirSync(folder)].map(({ name }) => name));
-}
-
-/** The other side may try again without a parent: this one was lost or has been changed. */
-function receiveError(error: unknown): PlasmaError {
-  const message = error instanceof Error ? error.message : String(error);
-  return new PlasmaError("receive", message, { code: "receive", cause: error });
-}
-
-/** Remove a folder that plasma has made, with the subvolumes and files in it. */
-export async function removeSubvolumeFolder(folder: string): Promise<void> {
-  let names;
-  try {
-    names = namesIn(folder);
+    if (lock.size > 0 || isPresent(received)) {
+      throw new PlasmaError("storage", "this run has an upload of another kind", {
+        code: "protocol",
+      });
+    }
+    if (!isPresent(subvolumes)) requirePlace(countOthers(storage, id), limits);
+    makePrivateFolder(subvolumes);
+    return lock;
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return;
-    throw error;
+    if (lock.isNew) lock.remove();
+    lock[Symbol.dispose]();
+    throw cannotWrite(storage, error);
   }
-  for (const name of names) await removeEntry(`${folder}/${name}`);
-  Deno.removeSync(folder);
 }
 
-async function removeEntry(path: string): Promise<void> {
-  const { isDirectory, ino } = Deno.lstatSync(path);
-  if (isDirectory && ino === subvolumeInode) {
-    await btrfs(`delete ${path}`, "subvolume", "delete", "--", path);
-  } else if (isDirectory) Deno.removeSync(path);
-  else removeIfPresent(path);
+/** What cannot be removed the next upload removes. */
+async function removeTorn({ subvolumes }: Places, lock: UploadLock): Promise<void> {
+  try {
+    await removeSubvolumeFolder(subvolumes);
+    lock.remove();
+  } catch {
+    // As above.
+  }
 }
+
+function cannotWrite(storage: StorageFolder, error: unknown): PlasmaError {
+  if (error instanceof PlasmaError) return error;
+  return new PlasmaError("storage", `cannot write to ${storage.path}: ${reasonOf(error)}`, {
+    code: errorCode(error) ?? "failed",
+    cause: error,
+  });
+}
+
+const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
+
+/** For what removes uploads, see incoming.ts. */
+export { removeSubvolumeFolder };

@@ -7,7 +7,7 @@ import {
   timeOf,
 } from "../rotation/archive_name.ts";
 import type { StorageFolder } from "./folder.ts";
-import { readManifest } from "./manifest.ts";
+import { readManifest, streamBytes } from "./manifest.ts";
 import type { ListedArchive, Listing } from "./mod.ts";
 import { readVerifications } from "./verifications.ts";
 
@@ -57,7 +57,8 @@ export function newestBytes(folder: StorageFolder): number | undefined {
 function sizeOf(folder: StorageFolder, name: string): number | undefined {
   const path = `${folder.path}/${name}`;
   if (isSubvolumeArchive(name)) {
-    return readManifest(path)?.subvolumes.reduce((sum, { bytes }) => sum + bytes, 0);
+    const manifest = readManifest(path);
+    return manifest === undefined ? undefined : streamBytes(manifest);
   }
   try {
     return Deno.lstatSync(path).size;

@@ -1,4 +1,3 @@
-import { PlasmaError } from "../errors.ts";
 import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { rotateFolder } from "../rotation/rotate.ts";
 import type { RunId } from "../system/run_id.ts";
@@ -6,6 +5,7 @@ import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
+import type { ReceiveOptions } from "./incoming_subvolumes.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
 import { openArchive } from "./local_download.ts";
@@ -15,7 +15,8 @@ import type {
   Committed,
   Download,
   Listing,
-  ReceiveOrder,
+  ReceiveBatch,
+  Reception,
   RotationReport,
   Store,
   StoredState,
@@ -38,22 +39,23 @@ export class LocalStore implements Store {
     };
   }
 
-  async receive(id: RunId, order: ReceiveOrder): Promise<Upload> {
-    const { IncomingSubvolume } = await import("./incoming_subvolumes.ts");
-    return await IncomingSubvolume.begin(await this.#open(), id, order);
+  receive(id: RunId, batch: ReceiveBatch): Promise<Reception> {
+    return this.receiveWith({}, id, batch);
   }
 
-  async copyStored(id: RunId, order: ReceiveOrder): Promise<void> {
-    const { copyStored } = await import("./incoming_subvolumes.ts");
-    const { storedSubvolumes } = await import("./subvolume_archive.ts");
-    const folder = await this.#open();
-    const found = (await storedSubvolumes(folder)).find(({ identity }) =>
-      identity === order.identity
-    );
-    if (found === undefined) {
-      throw new PlasmaError("receive", "the subvolume is not stored", { code: "receive" });
-    }
-    await copyStored(folder, id, order, found.stored);
+  /** Make sure that there is a storage folder, before more of a request is read. */
+  async requireFolder(): Promise<void> {
+    await this.#open();
+  }
+
+  /** As {@link receive}, from elsewhere or within other limits. */
+  async receiveWith(
+    options: ReceiveOptions,
+    id: RunId,
+    batch: ReceiveBatch,
+  ): Promise<Reception> {
+    const { IncomingSubvolumes } = await import("./incoming_subvolumes.ts");
+    return await IncomingSubvolumes.begin(await this.#open(), id, batch, options);
   }
 
   async upload(id: RunId, limits: UploadLimits = {}): Promise<LocalUpload> {
@@ -136,11 +138,12 @@ export class LocalUpload implements Upload {
 /** What is stored of subvolumes. Throws if none can be received here. */
 async function storedState(folder: StorageFolder): Promise<StoredState> {
   const { requireBtrfsStorage } = await import("./incoming_subvolumes.ts");
-  const { storedSubvolumes } = await import("./subvolume_archive.ts");
+  const { storedIdentities } = await import("./stored_subvolumes.ts");
   const { canReceiveCompressedData } = await import("../btrfs/send.ts");
   await requireBtrfsStorage(folder);
-  return {
-    identities: (await storedSubvolumes(folder)).map(({ identity }) => identity),
-    compressedData: await canReceiveCompressedData(),
-  };
+  const [identities, compressedData] = await Promise.all([
+    storedIdentities(folder),
+    canReceiveCompressedData(),
+  ]);
+  return { identities, compressedData };
 }

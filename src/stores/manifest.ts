@@ -1,5 +1,5 @@
+import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { subvolumeInode } from "../btrfs/subvolumes.ts";
 import { readRegularFile } from "../system/regular_file.ts";
 import { runOwner } from "../system/run_id.ts";
 
@@ -19,31 +19,50 @@ export function isSubvolumeName(name: string): boolean {
     name !== manifestName;
 }
 
-const subvolume = v.object({
+const recordEntries = {
   /** The name of the subvolume in the archive. */
   name: v.pipe(v.string(), v.check(isSubvolumeName)),
   /** The path of its root on the machine that it comes from. */
   path: v.pipe(v.string(), v.startsWith("/"), v.maxLength(4096)),
   /** Its uuid there; here it is the received uuid. */
   identity: uuid,
-  /** The size and the SHA-256 of the stream by which it came. */
-  bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-});
+};
 
-export const subvolumesSchema = v.pipe(v.array(subvolume), v.minLength(1), v.maxLength(10_000));
+export const maximumSubvolumes = 10_000;
+
+/** The subvolumes that a client wants to send, see ReceiveOrder. */
+export const ordersSchema = v.pipe(
+  v.array(v.object({
+    ...recordEntries,
+    parent: v.optional(uuid),
+    copy: v.optional(v.boolean(), false),
+  })),
+  v.minLength(1),
+  v.maxLength(maximumSubvolumes),
+  v.check((orders) =>
+    [orders.map(({ name }) => name), orders.map(({ identity }) => identity)]
+      .every((values) => new Set(values).size === values.length)
+  ),
+);
+
+export const recordSchema = v.object(recordEntries);
+
+const subvolume = v.object({
+  ...recordEntries,
+  /** Only in version 1: the size of the stream by which it came. */
+  bytes: v.optional(v.number()),
+});
 
 const schema = v.object({
-  version: v.literal(1),
+  version: v.picklist([1, 2]),
   run: v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined)),
-  subvolumes: subvolumesSchema,
+  /** The size of all streams, as the agent counted it; in version 1 each subvolume has its own. */
+  bytes: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+  subvolumes: v.pipe(v.array(subvolume), v.minLength(1), v.maxLength(maximumSubvolumes)),
 });
 
-export type SubvolumeRecord = v.InferOutput<typeof subvolume>;
+export type SubvolumeRecord = v.InferOutput<typeof recordSchema>;
 export type Manifest = v.InferOutput<typeof schema>;
-
-/** The SHA-256 of nothing (FIPS 180-4). */
-export const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 export function formatManifest(manifest: Manifest): string {
   return JSON.stringify(manifest, null, 2) + "\n";
@@ -62,12 +81,30 @@ export function readManifest(archive: string): Manifest | undefined {
     const value = JSON.parse(new TextDecoder().decode(bytes));
     const { success, output } = v.safeParse(schema, value);
     if (!success) return undefined;
-    const isThere = ({ name }: SubvolumeRecord) =>
-      Deno.lstatSync(`${archive}/${name}`).ino === subvolumeInode;
-    return output.subvolumes.every(isThere) ? output : undefined;
+    // One look at the folder: there may be thousands. Whether each is what was received, verify says.
+    const folders = new Set<string>();
+    for (const { name, isDirectory } of Deno.readDirSync(archive)) {
+      if (isDirectory) folders.add(name);
+    }
+    return output.subvolumes.every(({ name }) => folders.has(name)) ? output : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The size of the streams by which an archive came, in bytes. */
+export function streamBytes({ bytes, subvolumes }: Manifest): number {
+  return bytes ?? subvolumes.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+}
+
+/**
+ * What an archive of subvolumes is known by: the SHA-256 of what it holds. The streams need no
+ * checksum: each of their commands has a CRC-32C, the last one says that it is the last, and the
+ * way is authenticated by ssh.
+ */
+export function digestOf(records: readonly SubvolumeRecord[]): string {
+  const lines = records.map(({ name, path, identity }) => JSON.stringify([name, path, identity]));
+  return createHash("sha256").update(lines.sort().join("\n")).digest("hex");
 }
 
 /** How many bytes of a path fit into a name together with what makes it unique. */

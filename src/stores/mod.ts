@@ -1,4 +1,5 @@
 import type { Destination } from "../config/destination.ts";
+import { PlasmaError } from "../errors.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
@@ -26,10 +27,11 @@ export interface Store extends AsyncDisposable {
   hello(subvolumes?: boolean): Promise<StoreState>;
   /** Begin an upload, and remove what dead runs of the same owner have left. */
   upload(id: RunId): Promise<Upload>;
-  /** Begin to receive one subvolume of an upload; all of them are committed together. */
-  receive(id: RunId, order: ReceiveOrder): Promise<Upload>;
-  /** As {@link receive}, of a subvolume that is stored already: nothing needs to be sent. */
-  copyStored(id: RunId, order: ReceiveOrder): Promise<void>;
+  /**
+   * Begin to receive subvolumes of an upload, in one go. What has come whole stays when another one is
+   * refused, and the upload goes on with the next call; all of them are committed together.
+   */
+  receive(id: RunId, batch: ReceiveBatch): Promise<Reception>;
   /** Make a completed upload an archive. */
   commit(claim: Claim): Promise<Committed>;
   /** Remove what an upload has left, committed archives excepted. Never throws. */
@@ -67,21 +69,36 @@ export interface StoredState {
 }
 
 /** A subvolume that is to be received. */
-export interface ReceiveOrder {
-  /** The name that it gets in the archive. */
-  readonly name: string;
-  /** The path of its root where it comes from. */
-  readonly path: string;
-  /** Its uuid there. */
-  readonly identity: string;
-  /** The uuid, there, of the snapshot that the stream builds upon. */
-  readonly parent: string | undefined;
-  /** How the stream is compressed on its way, as the kind of an archive: "tar", "tar.zst" ... */
-  readonly stream: string;
+export interface ReceiveOrder extends SubvolumeRecord {
+  /** The uuid, where it comes from, of the snapshot that the stream builds upon. */
+  readonly parent?: string | undefined;
+  /** It is stored already: it is copied there, and no stream of it comes. */
+  readonly copy: boolean;
 }
 
-/** An upload under way. */
-export interface Upload extends AsyncDisposable {
+/** Subvolumes whose streams follow one another. */
+export interface ReceiveBatch {
+  /** How the streams are compressed together, as the kind of an archive: "tar", "tar.zst" ... */
+  readonly stream: string;
+  /** In the order of the streams. */
+  readonly orders: readonly ReceiveOrder[];
+}
+
+/** What has come of a batch. */
+export interface Received {
+  /** So many of the orders, from the first one on, are in the upload. */
+  readonly count: number;
+  /** Why the next one is not, if there was one more. */
+  readonly refusal?: string | undefined;
+}
+
+/** That the store has refused a subvolume: it may take all of it, if this was an increment. */
+export function refusalError(refusal: string): PlasmaError {
+  return new PlasmaError("receive", refusal, { code: "receive" });
+}
+
+/** Where bytes go. */
+interface Inlet extends AsyncDisposable {
   /** A path that the bytes are to be written to. */
   readonly sink: string;
   /** No other file than this one may be written at the path. */
@@ -90,16 +107,30 @@ export interface Upload extends AsyncDisposable {
   readonly durable: boolean;
   /** The writer has opened the sink. */
   onOpen(): void;
+  /** Why the store stopped taking bytes, if it did. */
+  explain(): Promise<Error | undefined>;
+  /** Stop taking bytes at once. */
+  kill(): void;
+}
+
+/** An upload under way. */
+export interface Upload extends Inlet {
   /**
    * The writer is done: wait until the store has everything safely.
    *
    * @throws {PlasmaError} if the store has not received what was written
    */
   complete(written: Transfer): Promise<void>;
-  /** Why the store stopped taking bytes, if it did. */
-  explain(): Promise<Error | undefined>;
-  /** Stop taking bytes at once. */
-  kill(): void;
+}
+
+/** Subvolumes that are being received. */
+export interface Reception extends Inlet {
+  /**
+   * The writer is done, or the store takes no more: what has come?
+   *
+   * @throws {PlasmaError} if that cannot be found out
+   */
+  finish(): Promise<Received>;
 }
 
 /** An archive that is being read. */
@@ -149,8 +180,6 @@ export interface Claim extends Transfer {
   readonly id: RunId;
   /** The kind of the archive, see ArchiveName: "tar", "tar.zst" ..., "btrfs". */
   readonly kind: string;
-  /** What an archive of the kind "btrfs" is made of. */
-  readonly subvolumes?: readonly SubvolumeRecord[] | undefined;
 }
 
 /** A committed archive. */

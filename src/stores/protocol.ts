@@ -2,7 +2,6 @@ import * as v from "valibot";
 import { PlasmaError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parseArchiveName } from "../rotation/archive_name.ts";
-import { isSubvolumeName, subvolumesSchema } from "./manifest.ts";
 import { runOwner } from "../system/run_id.ts";
 import { protocolVersion, type WireError } from "./wire.ts";
 
@@ -14,7 +13,14 @@ export * from "./wire.ts";
  * The agent writes one request, a line of JSON, to the standard input of `plasma serve`; for `store`
  * the raw bytes of the archive follow until the end of the input. The answer is one line of JSON on
  * standard output. A connection carries one request; the end of the input commits nothing.
+ *
+ * After a request `receive` come so many bytes as its `orders` says: JSON, a list of the subvolumes in
+ * the order of their streams. The storage host answers with a line as soon as it is ready; then come the
+ * streams, one after the other, until the end of the input, and a second line says what was received.
  */
+
+/** The list of the subvolumes that are to be received may have no more bytes than this. */
+export const maximumOrders = 64 << 20;
 
 const runId = v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined));
 const kind = v.pipe(
@@ -34,19 +40,13 @@ export const requestSchema = v.variant("verb", [
     kind,
     bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
     sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-    subvolumes: v.optional(subvolumesSchema),
   }),
   v.object({
     ...common,
     verb: v.literal("receive"),
     run: runId,
-    name: v.pipe(v.string(), v.check(isSubvolumeName)),
-    path: v.pipe(v.string(), v.startsWith("/")),
-    identity: v.string(),
-    parent: v.optional(v.string()),
     stream: kind,
-    /** The subvolume is stored already: no stream follows, it is copied. */
-    copy: v.optional(v.boolean(), false),
+    orders: v.pipe(v.number(), v.safeInteger(), v.minValue(2), v.maxValue(maximumOrders)),
   }),
   v.object({ ...common, verb: v.literal("abort"), run: runId }),
   v.object({ ...common, verb: v.literal("list") }),

@@ -69,12 +69,8 @@ export async function serveRequest(
       return await receive(upload, streams, limits.uploads);
     }
     case "receive": {
-      const order = { ...request, parent: request.parent };
-      if (!request.copy) {
-        return await receive(await store.receive(request.run, order), streams, limits.uploads);
-      }
-      await store.copyStored(request.run, order);
-      return {};
+      const { serveReceive } = await import("./serve_receive.ts");
+      return await serveReceive(store, request, streams, limits.uploads);
     }
     case "commit":
       return await store.commit({ ...request, id: request.run });

@@ -8,7 +8,8 @@ import type {
   Committed,
   Download,
   Listing,
-  ReceiveOrder,
+  ReceiveBatch,
+  Reception,
   RotationReport,
   Store,
   StoreContext,
@@ -25,7 +26,6 @@ import type { SshUpload } from "./ssh_upload.ts";
 /** How long a storage host may take for an answer, in seconds. */
 const patience = {
   hello: 60,
-  receive: 300,
   commit: 900,
   /** Only tidies up: on a dead connection the next upload does it. */
   abort: 10,
@@ -41,7 +41,6 @@ const patience = {
  */
 const longestAnswer: Readonly<Record<keyof typeof patience, number>> = {
   hello: 16 << 20,
-  receive: 64 << 10,
   commit: 64 << 10,
   abort: 64 << 10,
   list: 32 << 20,
@@ -84,26 +83,36 @@ export class SshStore implements Store {
     return await this.#upload("store", { run: id });
   }
 
-  async receive(id: RunId, order: ReceiveOrder): Promise<Upload> {
-    return await this.#upload("receive", { run: id, ...order });
+  async receive(id: RunId, { stream, orders }: ReceiveBatch): Promise<Reception> {
+    const { SshReception } = await import("./ssh_reception.ts");
+    const session = await this.#session();
+    const list = new TextEncoder().encode(JSON.stringify(orders));
+    const parameters = { folder: this.#folder, run: id, stream, orders: list.length };
+    const request = SshConnection.line("receive", parameters);
+    return await SshReception.begin(
+      session,
+      request,
+      list,
+      (ending) => this.#sessions.prepareAfter("receive", ending),
+    );
   }
 
-  async copyStored(id: RunId, order: ReceiveOrder): Promise<void> {
-    await this.#ask("receive", { run: id, ...order, copy: true }, v.object({}));
-  }
-
-  async #upload(verb: "store" | "receive", parameters: object): Promise<SshUpload> {
-    const { folder } = this.#context;
-    if (folder === undefined) throw new Error("an upload needs a folder for its pipe");
-    const upload = await this.#sessions.upload(folder);
+  async #upload(verb: "store", parameters: object): Promise<SshUpload> {
+    const upload = await this.#session();
     const request = SshConnection.line(verb, { folder: this.#folder, ...parameters });
     upload.send(request, (sending) => this.#sessions.prepareAfter(verb, sending));
     return upload;
   }
 
-  async commit({ id, kind, bytes, sha256, subvolumes }: Claim): Promise<Committed> {
+  async #session(): Promise<SshUpload> {
+    const { folder } = this.#context;
+    if (folder === undefined) throw new Error("an upload needs a folder for its pipe");
+    return await this.#sessions.upload(folder);
+  }
+
+  async commit({ id, kind, bytes, sha256 }: Claim): Promise<Committed> {
     // Not broken off by a signal: then nobody would know whether there is an archive.
-    const parameters = { run: id, kind, bytes, sha256, subvolumes };
+    const parameters = { run: id, kind, bytes, sha256 };
     const committed = await this.#ask("commit", parameters, commitAnswer, { abortable: false });
     if (parseArchiveName(committed.name)?.kind === kind) return committed;
     throw unintelligible(this.#connection.host, "name");

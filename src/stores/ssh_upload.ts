@@ -81,8 +81,12 @@ export class SshUpload implements Upload {
     }
   }
 
-  /** What the storage host says of the upload; waits until ssh has ended. */
   async #answer(): Promise<Record<string, unknown>> {
+    return this.connection.interpret(await this.output(), patienceSeconds);
+  }
+
+  /** All that the storage host has said; waits until ssh has ended. */
+  async output(): Promise<Output> {
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
@@ -91,8 +95,7 @@ export class SshUpload implements Upload {
     try {
       const exit = await this.child.exited;
       const { messages } = this.child;
-      const output = { exit, ...this.#output(), messages, timedOut };
-      return this.connection.interpret(output, patienceSeconds);
+      return { exit, ...this.#output(), messages, timedOut };
     } finally {
       clearTimeout(timer);
     }

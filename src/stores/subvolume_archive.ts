@@ -1,4 +1,4 @@
-import { btrfs, identityOf, mapConcurrently, readSubvolumeIds } from "../btrfs/subvolumes.ts";
+import { btrfs, identityOf, readSubvolumeIds } from "../btrfs/subvolumes.ts";
 import { describeError, PlasmaError } from "../errors.ts";
 import { sendStage } from "../btrfs/send.ts";
 import { makePrivateFolder } from "../system/durable.ts";
@@ -8,9 +8,9 @@ import { transfer } from "../system/pump_worker.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { storedTarStage } from "../restore/stored_tar.ts";
 import type { StorageFolder } from "./folder.ts";
-import { removeSubvolumeFolder } from "./incoming_subvolumes.ts";
 import { type Manifest, readManifest, type SubvolumeRecord } from "./manifest.ts";
 import type { Download, Verdict } from "./mod.ts";
+import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 
 /** Archives of the strategy btrfs-send: folders with received subvolumes, see manifest.ts. */
 
@@ -22,28 +22,6 @@ export function openManifest(folder: StorageFolder, name: string): Manifest {
     code: "no-archive",
     remedy: "see plasma list",
   });
-}
-
-/** A subvolume that is stored. */
-export interface StoredSubvolume extends SubvolumeRecord {
-  /** Its path on the storage host. */
-  readonly stored: string;
-}
-
-/** All stored subvolumes that still are what was received, the newest archive first. */
-export async function storedSubvolumes(folder: StorageFolder): Promise<StoredSubvolume[]> {
-  const archives = folder.contents().archives.filter(({ kind }) => kind === "btrfs")
-    .sort((a, b) => a.stamp < b.stamp ? 1 : -1);
-  const records = archives.flatMap(({ name }) => {
-    const path = `${folder.path}/${name}`;
-    const { subvolumes } = readManifest(path) ?? { subvolumes: [] };
-    return subvolumes.map((record) => ({ ...record, stored: `${path}/${record.name}` }));
-  });
-  const checked = await mapConcurrently(records, async (record) => {
-    const problem = await problemOf(record.stored, record).catch(() => "unreadable");
-    return problem === undefined ? [record] : [];
-  });
-  return checked.flat();
 }
 
 /** What is wrong with a stored subvolume; undefined if it is what was received. */
@@ -71,13 +49,7 @@ export async function deleteSubvolumeArchive(folder: StorageFolder, name: string
 
 /** Delete what a rotation that was killed has left. */
 export async function emptyTrash(folder: StorageFolder): Promise<void> {
-  try {
-    for (const { name } of [...Deno.readDirSync(folder.trash)]) {
-      await removeSubvolumeFolder(`${folder.trash}/${name}`);
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  await removeSubvolumeFolder(folder.trash);
 }
 
 /** Read an archive as a tar with the original paths, made while it is read. */

@@ -29,15 +29,20 @@ export function requirePlace(others: number, { maxUploads }: UploadLimits): void
   );
 }
 
+/** An upload has more bytes than it may. */
+export function tooLarge({ maxBytes }: UploadLimits): PlasmaError {
+  return new PlasmaError(
+    "storage",
+    `the upload is larger than this key may store (--max-size, ${maxBytes} bytes)`,
+    { code: "max-size", remedy: "archive less, or raise the limit in authorized_keys there" },
+  );
+}
+
 /** Why a transfer was broken off, if it was for the sake of a limit. */
 export function brokenLimit(error: unknown, limits: UploadLimits): PlasmaError | undefined {
   if (!(error instanceof TransferError)) return undefined;
   if (error.code === "too-large") {
-    return new PlasmaError(
-      "storage",
-      `the upload is larger than this key may store (--max-size, ${limits.maxBytes} bytes)`,
-      { code: "max-size", remedy: "archive less, or raise the limit in authorized_keys there" },
-    );
+    return tooLarge(limits);
   }
   if (error.code === "idle") {
     return new PlasmaError(

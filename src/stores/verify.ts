@@ -8,6 +8,7 @@ import { checkTar } from "../restore/check_tar.ts";
 import type { StorageFolder } from "./folder.ts";
 import { appendToJournal } from "./journal.ts";
 import { type LocalArchive, openArchive } from "./local_download.ts";
+import { streamBytes } from "./manifest.ts";
 import type { Verdict, VerifyOptions } from "./mod.ts";
 import { readSidecar } from "./sidecar.ts";
 import { isNews } from "./verifications.ts";
@@ -38,8 +39,7 @@ async function judgeSubvolumes(
   deep: boolean,
 ): Promise<Verdict> {
   const { openManifest, verifySubvolumes } = await import("./subvolume_archive.ts");
-  const { subvolumes } = openManifest(folder, name);
-  const bytes = subvolumes.reduce((sum, { bytes }) => sum + bytes, 0);
+  const bytes = streamBytes(openManifest(folder, name));
   return { name, bytes, ...await verifySubvolumes(folder, name, deep) };
 }
 

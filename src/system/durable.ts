@@ -83,7 +83,7 @@ export function makePrivateFolder(path: string): boolean {
   try {
     fs.mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if (Deno.lstatSync(path).isDirectory) return false;
+    if (errorCode(error) === "EEXIST" && Deno.lstatSync(path).isDirectory) return false;
     throw error;
   }
   openToOwner(path);

@@ -69,6 +69,8 @@ export interface StartOptions {
   /** By default the last lines are kept for error messages; 2 leads to our own standard error. */
   readonly stderr?: 2;
   readonly currentFolder?: string;
+  /** An open descriptor that the child keeps as long as it lives: a lock, see lock.ts. */
+  readonly held?: number | undefined;
 }
 
 /** A running child. */
@@ -132,7 +134,12 @@ function spawnProcess(
   try {
     return spawn(path, args, {
       argv0: memoryMegabytes === undefined ? program : "sh",
-      stdio: [options.stdin ?? "ignore", options.stdout ?? "ignore", options.stderr ?? "pipe"],
+      stdio: [
+        options.stdin ?? "ignore",
+        options.stdout ?? "ignore",
+        options.stderr ?? "pipe",
+        ...(options.held === undefined ? [] : [options.held]),
+      ],
       env: childEnvironment(environment),
       ...(options.currentFolder === undefined ? {} : { cwd: options.currentFolder }),
     });

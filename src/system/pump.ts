@@ -37,6 +37,8 @@ export interface PumpOptions {
   readonly limit?: number | undefined;
   /** When the sink wants no more, read on to the end and only count and hash. */
   readonly drain?: boolean;
+  /** False if the bytes prove themselves: they are only counted, and their SHA-256 is "". */
+  readonly hashed?: boolean;
   /** Told the sum of the bytes after each block. */
   readonly onProgress?: (bytes: number) => void;
   /** Told whenever the source has given something, be it less than a block. */
@@ -53,6 +55,8 @@ export class PumpError extends Error {
 }
 
 const blockSize = 1 << 20;
+/** Where nothing is hashed, what comes is handed on at once: that keeps both neighbours busy. */
+const smallBlock = 128 << 10;
 /** A durable file is brought to the disk while it grows, whenever this much has come in. */
 const flushEvery = 32 << 20;
 
@@ -67,19 +71,19 @@ const flushEvery = 32 << 20;
 export async function pump(
   source: number,
   sink: number | undefined,
-  { durable = false, prefix, limit, drain = false, onProgress, onRead }: PumpOptions,
+  { durable = false, prefix, limit, drain = false, hashed = true, onProgress, onRead }: PumpOptions,
 ): Promise<PumpResult> {
-  const hash = createHash("sha256");
+  const hash = hashed ? createHash("sha256") : undefined;
   // With a limit in small steps: the thread sleeps between two blocks and notices nothing.
   const step = limit === undefined ? blockSize : Math.ceil(limit / 10);
-  const block = new Uint8Array(Math.min(blockSize, step));
+  const block = new Uint8Array(Math.min(hashed ? blockSize : smallBlock, step));
   const flush = durable && sink !== undefined ? new Flusher(sink) : undefined;
   const throttle = limit === undefined ? undefined : new Throttle(limit);
   const frame = new TarFrame();
   let bytes = 0;
   let sinkTookAll = true;
   const put = (chunk: Uint8Array) => {
-    hash.update(chunk);
+    hash?.update(chunk);
     if (sink !== undefined && sinkTookAll) sinkTookAll = writeAll(sink, chunk, drain);
     bytes += chunk.length;
     frame.update(chunk);
@@ -89,13 +93,13 @@ export async function pump(
 
   if (prefix !== undefined && prefix.length > 0) put(prefix);
   for (;;) {
-    const length = fill(source, block, onRead);
+    const length = hashed ? fill(source, block, onRead) : readOnce(source, block, onRead);
     if (length === 0) break;
     put(block.subarray(0, length));
     if (flush?.isDue(bytes)) await flush.begin(bytes);
   }
   await flush?.finish();
-  return { bytes, sha256: hash.digest("hex"), sinkTookAll, framedLikeTar: frame.isComplete };
+  return { bytes, sha256: hash?.digest("hex") ?? "", sinkTookAll, framedLikeTar: frame.isComplete };
 }
 
 /**
@@ -150,6 +154,17 @@ function fill(source: number, block: Uint8Array, onRead?: () => void): number {
     throw new PumpError("read", error);
   }
   return length;
+}
+
+/** As much as the source gives at once; 0 at its end. */
+function readOnce(source: number, block: Uint8Array, onRead?: () => void): number {
+  try {
+    const count = readSome(source, block, 0);
+    if (count > 0) onRead?.();
+    return count;
+  } catch (error) {
+    throw new PumpError("read", error);
+  }
 }
 
 /** Read what is there; standard input may be non-blocking, if who started us left it so. */

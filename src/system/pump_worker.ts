@@ -20,6 +20,8 @@ export interface TransferRequest {
   readonly durable?: boolean;
   readonly limit?: number | undefined;
   readonly drain?: boolean;
+  /** See PumpOptions. */
+  readonly hashed?: boolean;
   /** The transfer fails with the code "too-large" as soon as there are more bytes. */
   readonly maximum?: number | undefined;
   /** The transfer fails with the code "idle" when the source gives nothing for so long. */
@@ -156,6 +158,7 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
       durable: order.durable ?? false,
       limit: order.limit,
       drain: order.drain ?? false,
+      hashed: order.hashed ?? true,
       ...(order.prefix === undefined ? {} : { prefix: order.prefix }),
       onProgress(bytes) {
         Atomics.store(counter, 0, BigInt(bytes));

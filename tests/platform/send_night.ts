@@ -11,7 +11,6 @@ export interface StoredRecord {
   readonly name: string;
   readonly path: string;
   readonly identity: string;
-  readonly bytes: number;
 }
 
 /**
@@ -60,7 +59,7 @@ export class Nights {
 
   /** How many bytes the newest archive took on the wire. */
   get bytes(): number {
-    return this.records().reduce((sum, { bytes }) => sum + bytes, 0);
+    return JSON.parse(Deno.readTextFileSync(`${this.newest}/manifest.json`)).bytes;
   }
 
   /** The path of a stored subvolume, by that of its source in the site. */

@@ -16,7 +16,7 @@ const parameters: Record<Verb, object> = {
   list: {},
   fetch: { name: "20260101-0000-daily.tar" },
   verify: { name: "20260101-0000-daily.tar" },
-  receive: { run, name: "srv", path: "/srv", identity: "-", stream: "tar" },
+  receive: { run, stream: "tar", orders: 2 },
   rotate: {},
 };
 

@@ -1,0 +1,101 @@
+import { assertEquals } from "@std/assert";
+import { firstBatch, type Held, planSends } from "../../../src/backup/send_plan.ts";
+import type { SentSubvolume } from "../../../src/strategies/mod.ts";
+
+const snapshot = (identity: string) => ({ path: `/snapshots/${identity}`, identity });
+
+function subvolume(
+  name: string,
+  { family = name, madeIn = 1, kept = [] as string[] } = {},
+): SentSubvolume {
+  return {
+    path: `/${name}`,
+    snapshot: snapshot(name),
+    parents: kept.map(snapshot),
+    family,
+    madeIn,
+  };
+}
+
+/** The plan as lines: what, of which parent, with which clone sources. */
+function planOf(
+  subvolumes: readonly SentSubvolume[],
+  { stored = [] as string[], sent = [] as SentSubvolume[], refused = [] as string[] } = {},
+): string[] {
+  const held: Held = { stored: new Set(stored), sent, refused: new Set(refused) };
+  return planSends(subvolumes, held).map(({ subvolume, copy, parent, clones }) => {
+    const from = copy ? "copied" : parent === undefined ? "whole" : `of ${parent.identity}`;
+    return [subvolume.snapshot.identity, from, ...clones.map(({ identity }) => identity)].join(" ");
+  });
+}
+
+Deno.test("planSends() builds upon the newest kept snapshot that the store has", () => {
+  const one = subvolume("a", { kept: ["a3", "a2", "a1"] });
+  assertEquals(planOf([one]), ["a whole"]);
+  assertEquals(planOf([one], { stored: ["a1", "a2"] }), ["a of a2"]);
+  assertEquals(planOf([one], { stored: ["a1", "a2"], refused: ["a2"] }), ["a of a1"]);
+  assertEquals(planOf([one], { stored: ["a1", "a2"], refused: ["a2", "a1"] }), ["a whole"]);
+});
+
+Deno.test("planSends() copies what the store has as it is", () => {
+  assertEquals(planOf([subvolume("a")], { stored: ["a"] }), ["a copied"]);
+  assertEquals(planOf([subvolume("a")], { stored: ["a"], refused: ["a"] }), ["a whole"]);
+});
+
+Deno.test("row 67: planSends() sends each relative as what it has more than the one before", () => {
+  const family = [5, 1, 3, 2, 4].map((madeIn) =>
+    subvolume(`s${madeIn}`, { family: "home", madeIn: madeIn * 10 })
+  );
+  assertEquals(planOf(family), [
+    "s1 whole",
+    "s2 of s1",
+    "s3 of s2 s1",
+    "s4 of s3 s2 s1",
+    "s5 of s4 s3 s2 s1",
+  ]);
+});
+
+Deno.test("row 67: planSends() prefers a subvolume's own past, and then the nearest relative", () => {
+  const live = subvolume("live", { family: "home", madeIn: 100, kept: ["old"] });
+  const snapper = [1, 2].map((madeIn) => subvolume(`s${madeIn}`, { family: "home", madeIn }));
+  assertEquals(planOf([live, ...snapper], { stored: ["old"] }), [
+    "s1 of old",
+    "s2 of s1 old",
+    "live of old s2 s1",
+  ]);
+  // Those that were sent before, in another batch, go on being relatives.
+  assertEquals(planOf([live], { sent: snapper }), ["live of s2 s1"]);
+  assertEquals(planOf([live], { sent: snapper, refused: ["s2"] }), ["live of s1"]);
+});
+
+Deno.test("planSends() clones between a few unrelated subvolumes, and does not among many", () => {
+  const few = ["a", "b", "c"].map((name) => subvolume(name, { kept: [`${name}0`] }));
+  const stored = ["a0", "b0", "c0"];
+  assertEquals(planOf(few, { stored }), ["a of a0 b0 c0", "b of b0 a0 c0", "c of c0 a0 b0"]);
+  const many = Array.from({ length: 100 }, (_, n) => subvolume(`m${n}`, { kept: [`k${n}`] }));
+  const all = new Set(many.flatMap(({ parents }) => parents.map(({ identity }) => identity)));
+  const plan = planSends(many, { stored: all, sent: [], refused: new Set() });
+  assertEquals(plan.filter(({ parent, clones }) => parent && clones.length === 0).length, 100);
+});
+
+Deno.test("planSends() gives every subvolume its place once, whatever the families", () => {
+  const subvolumes = Array.from(
+    { length: 3000 },
+    (_, n) => subvolume(`v${n}`, { family: `f${n % 7}`, madeIn: n * 7919 % 1000 }),
+  );
+  const plan = planSends(subvolumes, { stored: new Set(), sent: [], refused: new Set() });
+  const names = plan.map(({ subvolume }) => subvolume.path);
+  assertEquals(names.toSorted(), subvolumes.map(({ path }) => path).toSorted());
+  assertEquals(plan.filter(({ parent }) => parent === undefined).length, 7);
+  assertEquals(Math.max(...plan.map(({ clones }) => clones.length)) <= 8, true);
+});
+
+Deno.test("firstBatch() ends where the name of a snapshot comes again", () => {
+  const subvolumes = ["x/1", "x/2", "y/1", "y/3"].map((name) => ({
+    ...subvolume(name),
+    snapshot: { path: `/snapshots/${name}`, identity: name },
+  }));
+  const plan = planSends(subvolumes, { stored: new Set(), sent: [], refused: new Set() });
+  assertEquals(firstBatch(plan).map(({ subvolume }) => subvolume.path), ["/x/1", "/x/2"]);
+  assertEquals(firstBatch(plan.slice(1)).length, 3);
+});

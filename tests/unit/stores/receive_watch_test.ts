@@ -1,0 +1,28 @@
+import { assert, assertEquals } from "@std/assert";
+import { ReceiveWatch } from "../../../src/stores/receive_watch.ts";
+import { start } from "../../../src/system/process.ts";
+
+/** A program that reads all and is watched until it ends, or is killed. */
+async function watched(
+  script: string,
+  limits: { idleSeconds?: number },
+): Promise<{ code: string | undefined; signal: string | null }> {
+  const child = await start({ program: "sh", args: ["-c", script] });
+  using watch = new ReceiveWatch(child.process.pid!, limits, () => child.kill("SIGKILL"));
+  const { signal } = await child.exited;
+  return { code: watch.broken?.code, signal };
+}
+
+Deno.test("row 51: ReceiveWatch ends what neither reads nor writes for too long", async () => {
+  const begin = performance.now();
+  const { code, signal } = await watched("exec sleep 60", { idleSeconds: 0.5 });
+  assertEquals([code, signal], ["idle", "SIGKILL"]);
+  assert(performance.now() - begin < 20_000);
+});
+
+Deno.test("ReceiveWatch lets alone what goes on within its limits", async () => {
+  const script = "i=0; while [ $i -lt 15 ]; do head -c 1000 /dev/zero >/dev/null; sleep 0.1; " +
+    "i=$((i + 1)); done";
+  const { code, signal } = await watched(script, { idleSeconds: 1 });
+  assertEquals([code, signal], [undefined, null]);
+});
