@@ -30,9 +30,9 @@ export class Machine {
     return `${this.#folder}/state`;
   }
 
-  /** The locks and folders of its runs. */
+  /** The locks and folders of its runs; in "uploads" they note what they upload. */
   get runs(): string[] {
-    return namesIn(`${this.#folder}/run`);
+    return namesIn(`${this.#folder}/run`).filter((name) => name !== "uploads");
   }
 
   /** How to run the program on it. */
