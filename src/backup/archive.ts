@@ -2,7 +2,6 @@ import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import type { StreamSource, Survey } from "../strategies/mod.ts";
-import type { RunId } from "../system/run_id.ts";
 import {
   move,
   type Moved,
@@ -14,7 +13,7 @@ import {
 import { type ByteSource, produce } from "./byte_source.ts";
 import { hookOptions, type Run } from "./context.ts";
 import { runAllHooks } from "./hooks.ts";
-import { commit, findCommitted } from "./commit.ts";
+import { commit, discardPending, findCommitted } from "./commit.ts";
 import { retrying } from "./retry.ts";
 import { sendSubvolumes } from "./send.ts";
 import { StagingFile } from "./staging.ts";
@@ -28,8 +27,7 @@ export interface Stored extends Committed {
 }
 
 /**
- * Open the source, archive it, and commit the archive. When this throws, nothing new is stored and
- * what was begun has been removed.
+ * Open the source, archive it, and commit the archive. When this throws, nothing new is stored.
  *
  * @param surveyed what the strategy has found just now, if it was asked
  */
@@ -140,23 +138,15 @@ async function storeFrom(
 ): Promise<StoredBytes> {
   const { store, config, place } = run;
   let uploaded: Uploaded | undefined;
-  let id: RunId | undefined;
-  try {
-    return await retrying(config, run, "upload", async () => {
-      // An upload whose commit got no answer may have been committed: ask before sending it again.
-      const known = uploaded === undefined
-        ? undefined
-        : await findCommitted(store, { ...uploaded, kind });
-      if (uploaded !== undefined && known !== undefined) return { ...uploaded, ...known };
-      // What the last attempt has left: when its connection died, to discard it at once was in vain.
-      if (id !== undefined) await store.discard(id);
-      id = place.newUpload();
-      await using source = await open();
-      uploaded = await uploadFrom(source, store, id, context);
-      return { ...uploaded, ...await commit(run, { ...uploaded, kind }) };
-    });
-  } catch (error) {
-    if (uploaded !== undefined) await store.discard(uploaded.id);
-    throw error;
-  }
+  return await retrying(config, run, "upload", async () => {
+    // An upload whose commit got no answer may have been committed: ask before sending it again.
+    const known = uploaded === undefined
+      ? undefined
+      : await findCommitted(run, { ...uploaded, kind });
+    if (uploaded !== undefined && known !== undefined) return { ...uploaded, ...known };
+    await discardPending(run);
+    await using source = await open();
+    uploaded = await uploadFrom(source, store, place.uploads.begin(), context);
+    return { ...uploaded, ...await commit(run, { ...uploaded, kind }) };
+  });
 }

@@ -152,7 +152,7 @@ export async function moveInto(
   return moved;
 }
 
-/** Upload what a source produces, under the given id. What fails is removed again. */
+/** Upload what a source produces, under the given id. */
 export async function uploadFrom(
   source: ByteSource,
   store: Store,
@@ -162,7 +162,6 @@ export async function uploadFrom(
   try {
     return { ...await moveInto(source, await store.upload(id), context), id };
   } catch (error) {
-    await store.discard(id);
     context.signal.throwIfAborted();
     throw error;
   }

@@ -1,5 +1,5 @@
 import { describeError, PlasmaError } from "../errors.ts";
-import type { Claim, Committed, Store } from "../stores/mod.ts";
+import type { Claim, Committed } from "../stores/mod.ts";
 import type { Run } from "./context.ts";
 import { isTransient, pause } from "./retry.ts";
 
@@ -8,6 +8,12 @@ const askAgainSeconds = [1, 5, 15] as const;
 
 /** Commit an upload; the answer is asked for again when it is lost on its way. */
 export async function commit(run: Run, claim: Claim): Promise<Committed> {
+  const committed = await askToCommit(run, claim);
+  run.place.uploads.settle(claim.id);
+  return committed;
+}
+
+async function askToCommit(run: Run, claim: Claim): Promise<Committed> {
   run.signal.throwIfAborted();
   for (const seconds of askAgainSeconds) {
     try {
@@ -22,11 +28,28 @@ export async function commit(run: Run, claim: Claim): Promise<Committed> {
 }
 
 /** The archive of an earlier attempt, if its commit was done; undefined if it was not. */
-export async function findCommitted(store: Store, claim: Claim): Promise<Committed | undefined> {
+export async function findCommitted(
+  { store, place }: Run,
+  claim: Claim,
+): Promise<Committed | undefined> {
   try {
-    return await store.commit(claim);
+    const committed = await store.commit(claim);
+    place.uploads.settle(claim.id);
+    return committed;
   } catch (error) {
     if (error instanceof PlasmaError && error.code === "no-upload") return undefined;
     throw error;
+  }
+}
+
+/**
+ * Have the store remove all uploads that were not committed: what earlier attempts have left, and runs
+ * that were killed. What it cannot remove now, the next run asks for again. Never throws.
+ */
+export async function discardPending(
+  { store, place }: Pick<Run, "store" | "place">,
+): Promise<void> {
+  for (const id of place.uploads.ids) {
+    if (await store.discard(id)) place.uploads.settle(id);
   }
 }

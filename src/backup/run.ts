@@ -10,6 +10,7 @@ import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
 import { requireTool } from "../system/tools.ts";
 import { makeArchive, type Stored } from "./archive.ts";
+import { discardPending } from "./commit.ts";
 import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
@@ -141,9 +142,10 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
     () => store.hello(strategy.archives === "subvolumes"),
   );
   signal.throwIfAborted();
-  await discardDeadUploads(run);
+  await discardPending(run);
   await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
-  const stored = await makeArchive(run, state, early?.result());
+  const stored = await makeArchive(run, state, early?.result())
+    .finally(() => discardPending(run));
   outcome.stored = stored;
   const { bytes, seconds } = stored;
   log.success(
@@ -151,8 +153,6 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
       `(${formatBytes(bytes / Math.max(seconds, 0.001))}/s)`,
   );
   signal.throwIfAborted();
-  // Of a run that was killed just now the storage may still have been busy with what it had sent.
-  await discardDeadUploads(run);
   if (state.mayRotate) await rotate(run);
   else log.info("rotation is left to the storage host: this key may not ask for it");
   signal.throwIfAborted();
@@ -163,10 +163,6 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   );
   outcome.problems.push(...problems.map(describeError));
   signal.throwIfAborted();
-}
-
-async function discardDeadUploads({ place, store }: Run): Promise<void> {
-  for (const id of place.deadUploads) await store.discard(id);
 }
 
 /** What has been found of the source is not relied on for longer, in milliseconds. */

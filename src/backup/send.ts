@@ -13,7 +13,7 @@ import type { SentSubvolume, SubvolumeSource } from "../strategies/mod.ts";
 import { Producer, strictStage } from "../system/pipeline.ts";
 import type { RunId } from "../system/run_id.ts";
 import { move, type StoredBytes, type TransferContext } from "./attempt.ts";
-import { commit, findCommitted } from "./commit.ts";
+import { commit, discardPending, findCommitted } from "./commit.ts";
 import type { Run } from "./context.ts";
 import { isTransient, retrying } from "./retry.ts";
 import { firstBatch, type PlannedSend, planSends, sendWhole } from "./send_plan.ts";
@@ -28,7 +28,7 @@ export async function sendSubvolumes(
   stored: StoredState,
   context: TransferContext,
 ): Promise<StoredBytes> {
-  const { store, config, place } = run;
+  const { config, place } = run;
   const [canCompress, problems] = await Promise.all([
     canSendCompressedData(),
     source.dropUnknown(new Set(stored.identities)),
@@ -36,27 +36,20 @@ export async function sendSubvolumes(
   const compressedData = stored.compressedData && canCompress;
   run.outcome.problems.push(...problems);
   let claim: Claim | undefined;
-  let id: RunId | undefined;
-  try {
-    return await retrying(config, run, "upload", async () => {
-      const known = claim === undefined ? undefined : await findCommitted(store, claim);
-      if (claim !== undefined && known !== undefined) {
-        source.keep();
-        return { ...claim, ...known, warnings: [] };
-      }
-      // When the connection of the last attempt died, nothing of it was discarded.
-      if (id !== undefined) await store.discard(id);
-      id = place.newUpload();
-      const sender = new Sender(run, source, id, stored, context, compressedData);
-      claim = await sender.sendAll();
-      const committed = await commit(run, claim);
+  return await retrying(config, run, "upload", async () => {
+    const known = claim === undefined ? undefined : await findCommitted(run, claim);
+    if (claim !== undefined && known !== undefined) {
       source.keep();
-      return { ...claim, ...committed, warnings: [] };
-    });
-  } catch (error) {
-    if (id !== undefined) await store.discard(id);
-    throw error;
-  }
+      return { ...claim, ...known, warnings: [] };
+    }
+    await discardPending(run);
+    const id = place.uploads.begin();
+    const sender = new Sender(run, source, id, stored, context, compressedData);
+    claim = await sender.sendAll();
+    const committed = await commit(run, claim);
+    source.keep();
+    return { ...claim, ...committed, warnings: [] };
+  });
 }
 
 const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code === "receive";

@@ -66,11 +66,12 @@ export class LocalStore implements Store {
     return await commitUpload(await this.#open(), claim);
   }
 
-  async discard(id: RunId): Promise<void> {
+  async discard(id: RunId): Promise<boolean> {
     try {
       await removeUpload(await this.#open(), id);
+      return true;
     } catch {
-      // The next upload tries again.
+      return false;
     }
   }
 

@@ -34,8 +34,12 @@ export interface Store extends AsyncDisposable {
   receive(id: RunId, batch: ReceiveBatch): Promise<Reception>;
   /** Make a completed upload an archive. */
   commit(claim: Claim): Promise<Committed>;
-  /** Remove what an upload has left, committed archives excepted. Never throws. */
-  discard(id: RunId): Promise<void>;
+  /**
+   * Remove what an upload has left, committed archives excepted. Never throws.
+   *
+   * @returns false if something may be left
+   */
+  discard(id: RunId): Promise<boolean>;
   /** The archives, oldest first. */
   list(): Promise<Listing>;
   /**

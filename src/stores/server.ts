@@ -6,6 +6,7 @@ import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { copy, PumpError } from "../system/pump.ts";
 import { transfer, TransferError } from "../system/pump_worker.ts";
 import { openRegularFile } from "../system/regular_file.ts";
+import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { confine } from "./confine.ts";
 import { LocalStore } from "./local.ts";
@@ -66,17 +67,18 @@ export async function serveRequest(
     case "store": {
       const upload = await store.upload(request.run, limits.uploads);
       streams.onUpload();
-      return await receive(upload, streams, limits.uploads);
+      const received = await receive(upload, streams, limits.uploads);
+      return await tellUploader(received, streams, store, request.run);
     }
     case "receive": {
       const { serveReceive } = await import("./serve_receive.ts");
-      return await serveReceive(store, request, streams, limits.uploads);
+      const received = await serveReceive(store, request, streams, limits.uploads);
+      return await tellUploader(received, streams, store, request.run);
     }
     case "commit":
       return await store.commit({ ...request, id: request.run });
     case "abort":
-      await store.discard(request.run);
-      return {};
+      return { gone: await store.discard(request.run) };
     case "list":
       return await store.list();
     case "fetch":
@@ -85,6 +87,22 @@ export async function serveRequest(
       return await store.verify(request.name, request);
     case "rotate":
       return await store.rotate(request);
+  }
+}
+
+/** Who is not there any more to hear that all has come will not commit it: then it is removed. */
+async function tellUploader(
+  received: object,
+  streams: Streams,
+  store: LocalStore,
+  id: RunId,
+): Promise<undefined> {
+  try {
+    await streams.answer(formatAnswer(received));
+    return undefined;
+  } catch (error) {
+    await store.discard(id);
+    throw new BrokenOff(`cannot answer: ${reasonOf(error)}`);
   }
 }
 

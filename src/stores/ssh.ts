@@ -118,12 +118,13 @@ export class SshStore implements Store {
     throw unintelligible(this.#connection.host, "name");
   }
 
-  async discard(id: RunId): Promise<void> {
+  async discard(id: RunId): Promise<boolean> {
     try {
       // When the run was aborted there is something to discard.
-      await this.#ask("abort", { run: id }, v.object({}), { abortable: false });
+      const answer = v.object({ gone: v.boolean() });
+      return (await this.#ask("abort", { run: id }, answer, { abortable: false })).gone;
     } catch {
-      // The next upload tries again.
+      return false;
     }
   }
 

@@ -1,7 +1,8 @@
 import { PlasmaError, reasonOf } from "../errors.ts";
-import { makePrivateFolder, removeIfPresent } from "./durable.ts";
+import { makePrivateFolder } from "./durable.ts";
 import { machineIdentity } from "./identity.ts";
 import { isLocked, Lock } from "./lock.ts";
+import { PendingUploads } from "./pending_uploads.ts";
 import { privatePlace } from "./private_place.ts";
 import { removeTree } from "./remove_tree.ts";
 import { newRunId, type RunId, type RunOwner, runOwner } from "./run_id.ts";
@@ -17,17 +18,15 @@ export class RunPlace implements AsyncDisposable {
   readonly id: RunId;
   /** A folder, mode 0700, that goes with the run. */
   readonly folder: string;
-  /** Uploads to this destination whose runs were killed: nobody will commit them. */
-  readonly deadUploads: readonly RunId[];
+  /** The uploads of this run and of those before it that have not come to their end. */
+  readonly uploads: PendingUploads;
   readonly #lock: Lock;
-  readonly #notes: UploadNotes;
 
-  private constructor(id: RunId, folder: string, lock: Lock, notes: UploadNotes) {
+  private constructor(id: RunId, folder: string, lock: Lock, uploads: PendingUploads) {
     this.id = id;
     this.folder = folder;
-    this.deadUploads = notes.found;
+    this.uploads = uploads;
     this.#lock = lock;
-    this.#notes = notes;
   }
 
   /**
@@ -47,55 +46,17 @@ export class RunPlace implements AsyncDisposable {
       const id = newRunId(owner);
       const folder = `${base}/${id}`;
       makePrivateFolder(folder);
-      return new RunPlace(id, folder, lock, new UploadNotes(base, owner));
+      return new RunPlace(id, folder, lock, new PendingUploads(base, owner));
     } catch (error) {
       lock[Symbol.dispose]();
       throw new PlasmaError("start", `cannot use the folder ${base}: ${reasonOf(error)}`);
     }
   }
 
-  /** An id for the next upload, noted for the run that comes after us if we are killed. */
-  newUpload(): RunId {
-    const id = newRunId(runOwner(this.id)!);
-    this.#notes.add(id);
-    return id;
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     removeTree(this.folder);
-    this.#notes.clear();
     this.#lock[Symbol.dispose]();
     return Promise.resolve();
-  }
-}
-
-/**
- * The uploads that runs to one destination have begun, an empty file for each. A run that ends removes
- * its own and those that it found; whoever holds the lock of the destination may do so.
- */
-class UploadNotes {
-  readonly found: readonly RunId[];
-  readonly #folder: string;
-  readonly #ids: RunId[];
-
-  constructor(base: string, owner: RunOwner) {
-    this.#folder = `${base}/uploads`;
-    makePrivateFolder(this.#folder);
-    const isOurs = (id: RunId) => {
-      const { machine, target } = runOwner(id) ?? {};
-      return machine === owner.machine && target === owner.target;
-    };
-    this.found = [...Deno.readDirSync(this.#folder)].map(({ name }) => name).filter(isOurs);
-    this.#ids = [...this.found];
-  }
-
-  add(id: RunId): void {
-    this.#ids.push(id);
-    Deno.writeTextFileSync(`${this.#folder}/${id}`, "");
-  }
-
-  clear(): void {
-    for (const id of this.#ids) removeIfPresent(`${this.#folder}/${id}`);
   }
 }
 
