@@ -1,15 +1,14 @@
 import { isNotFound } from "../errors.ts";
 
 /**
- * Remove a folder with all that is in it, as far as it is on the same filesystem: what a run that was
- * killed has left mounted there is nothing of ours. Links are removed and not followed.
+ * Remove a folder with all that is in it, but nothing that is mounted there: that is nothing of ours.
+ * Links are removed and not followed.
  *
  * @returns false if something had to be left
  */
 export function removeTree(path: string): boolean {
   try {
-    const { dev, isDirectory } = Deno.lstatSync(path);
-    if (isDirectory) empty(path, dev);
+    if (Deno.lstatSync(path).isDirectory) empty(path);
     Deno.removeSync(path);
     return true;
   } catch (error) {
@@ -17,13 +16,21 @@ export function removeTree(path: string): boolean {
   }
 }
 
-function empty(folder: string, dev: number): void {
+function empty(folder: string): void {
   for (const { name, isDirectory } of [...Deno.readDirSync(folder)]) {
     const path = `${folder}/${name}`;
-    if (isDirectory) {
-      if (Deno.lstatSync(path).dev !== dev) continue;
-      empty(path, dev);
+    if (!isDirectory) {
+      Deno.removeSync(path);
+      continue;
     }
-    Deno.removeSync(path);
+    // A folder at which something is mounted cannot be renamed (EBUSY), be it of the same filesystem.
+    const doomed = `${folder}/${crypto.randomUUID()}`;
+    try {
+      Deno.renameSync(path, doomed);
+    } catch {
+      continue;
+    }
+    empty(doomed);
+    Deno.removeSync(doomed);
   }
 }

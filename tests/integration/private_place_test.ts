@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma, plasmaProgram, startPlasma } from "../support/plasma.ts";
-import { runFolders, slowly, untilMidUpload, writeLargeData } from "../support/runs.ts";
+import { markOf, runFolders, slowly, untilMidUpload, writeLargeData } from "../support/runs.ts";
 import { sh, tryRun } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 import { asUser } from "../support/user.ts";
@@ -138,7 +138,9 @@ testThatNeeds(
       }),
     );
     await plasma(["backup", "--config", config]);
-    const id = Deno.readTextFileSync(names).split("\n").find((name) => name.includes("Z-"))!;
+    const id = Deno.readTextFileSync(names).split("\n").find((name) =>
+      name.includes(markOf(storage))
+    )!;
     const dead = (digit: string) => `/run/plasma/${id.slice(0, -8)}${digit.repeat(8)}`;
     Deno.mkdirSync(`${dead("1")}/sub/mounted`, { recursive: true });
     Deno.symlinkSync(folder.at("precious"), `${dead("1")}/link`);

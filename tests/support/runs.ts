@@ -37,7 +37,7 @@ export async function untilMidUpload(storage: string, bytes = 4 << 20): Promise<
 }
 
 /** What the ids of all runs to a destination have in them. */
-function markOf(destination: string): string {
+export function markOf(destination: string): string {
   return `-${createHash("sha256").update(destination).digest("hex").slice(0, 8)}-`;
 }
 
