@@ -1,3 +1,4 @@
+import { namespaceFlags } from "../system/namespace.ts";
 import type { Command } from "../system/process.ts";
 import { subvolumeInode } from "./subvolumes.ts";
 
@@ -31,9 +32,7 @@ export function receiveCommand({ target, storage, empty, scratch }: ReceivePlace
   return {
     program: "unshare",
     args: [
-      "--mount",
-      "--propagation",
-      "private",
+      ...namespaceFlags,
       "sh",
       "-c",
       script,

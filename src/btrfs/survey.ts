@@ -18,7 +18,8 @@ import { type Filesystem, type Frozen, type Part, type Reach, reachOf } from "./
 import { visiblePaths, withoutParts } from "./reach.ts";
 import { type Snapshot, snapshotsIn } from "./snapshots.ts";
 import { isUtf8, listSubvolumes, type Subvolume } from "./filesystem.ts";
-import { namespaceFlags, type Top, topOf } from "./tops.ts";
+import { namespaceFlags } from "../system/namespace.ts";
+import { type Top, topOf } from "./tops.ts";
 
 /** A subvolume that is to be frozen. */
 export interface Root {

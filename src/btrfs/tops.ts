@@ -1,6 +1,7 @@
 import { PlasmaError } from "../errors.ts";
 import type { Mount } from "../system/mounts.ts";
 import { type Command, type Output, run } from "../system/process.ts";
+import { namespaceFlags } from "../system/namespace.ts";
 import { mountPlace } from "../system/runtime_folder.ts";
 
 /**
@@ -150,6 +151,3 @@ function topError({ exit, messages }: Output, { source }: Top): PlasmaError {
   const why = words || `ended ${exit.signal === null ? `with ${exit.code}` : `by ${exit.signal}`}`;
   return new PlasmaError("snapshot", `the filesystem on ${source}: ${why}`, { code: "source" });
 }
-
-/** The flags of unshare(1) for a mount namespace that nothing escapes from. */
-export const namespaceFlags = ["--mount", "--propagation", "private", "--"] as const;

@@ -1,4 +1,5 @@
 import { PlasmaError } from "../errors.ts";
+import { namespaceFlags } from "../system/namespace.ts";
 import type { Stage } from "../system/pipeline.ts";
 import { type Command, run } from "../system/process.ts";
 
@@ -60,9 +61,6 @@ fi
 [ "$(stat -c %d:%i .)" = "$identity" ] || fail "another folder is in the place of $path"
 exec "$@"
 `;
-
-/** The flags of unshare(1) for a mount namespace that nothing escapes from. */
-const namespaceFlags = ["--mount", "--propagation", "private", "--"] as const;
 
 /** The command that runs another one in a place. */
 export function commandIn(place: Place, { program, args }: Command): Command {
