@@ -26,7 +26,7 @@ const notReached = 97;
 
 /**
  * What the scripts begin with. The shell asks the kernel where it is when it enters a folder; that path
- * shows whether a link led there. It may end with newlines, hence the x.
+ * shows whether a link led there. Paths may end with newlines, hence the x here and below.
  */
 const common = `
 set -u
@@ -50,7 +50,8 @@ if [ -n "$view" ]; then
   mount -n -c -o rbind,nosymfollow . "$view" || fail "cannot bind $path"
   if [ -n "$(mounts | unguarded)" ]; then
     mounts | cut -d ' ' -f 5 | sed 's/%/%%/g' | while read -r point; do
-      mount -n -o remount,bind,nosymfollow "$(printf "$point")" || exit
+      point=$(printf "\${point}x")
+      mount -n -o remount,bind,nosymfollow "\${point%x}" || exit
     done || fail "cannot forbid links on a mount in $path"
     [ -z "$(mounts | tac | sort -s -u -k 5,5 | unguarded)" ] ||
       fail "something was mounted in $path meanwhile"
@@ -196,17 +197,24 @@ export async function openFolder(order: OpenOrder): Promise<Opened | string> {
   const [state, folder, ...rest] = new TextDecoder().decode(stdout).split("\n");
   const innerFolder = state === "empty" && inner !== "" ? rest.shift()! : undefined;
   const why = rest.join(" ");
+  const identity = folder!.split(" ")[0]!;
   return {
-    identity: folder!.split(" ")[0]!,
+    identity,
     isEmpty: state === "empty",
-    innerIdentity: innerFolder === undefined ? undefined : ownIdentity(innerFolder, path),
+    innerIdentity: innerFolder === undefined ? undefined : ownIdentity(innerFolder, identity, path),
     whyNotConfined: why === "" ? undefined : why,
   };
 }
 
-/** The owner of the target can put another folder in the place of the inner one. */
-function ownIdentity(line: string, path: string): string {
+/**
+ * The owner of the target can put another folder in the place of the inner one; and in a filesystem of
+ * his own, which he mounts there, one that says it is ours.
+ */
+function ownIdentity(line: string, target: string, path: string): string {
   const [identity, uid, mode] = line.split(" ");
-  if (uid === String(Deno.uid()) && /^[13]700$/.test(mode!)) return identity!;
+  const isInTarget = deviceOf(identity!) === deviceOf(target);
+  if (isInTarget && uid === String(Deno.uid()) && /^[13]700$/.test(mode!)) return identity!;
   throw unreached(`another folder is in the place of the one that was made in ${path}`);
 }
+
+const deviceOf = (identity: string) => identity.split(":")[0];

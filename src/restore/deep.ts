@@ -11,6 +11,8 @@ import type { Command } from "../system/process.ts";
 const longestPath = 4095;
 /** How much of a name one step goes down, so that enough is left for the folder we go into. */
 const stepBytes = 3500;
+/** More complaints of tar are not kept, and whether all of them are about long names is unknown. */
+const mostLongNames = 1000;
 
 /** A folder deep in an archive, from above which the members below it can be reached. */
 export interface DeepFolder {
@@ -21,6 +23,7 @@ export interface DeepFolder {
 /** Collects, out of the listing of an archive, the folders from which its long names can be reached. */
 export class DeepFolders {
   readonly #found = new Map<string, DeepFolder>();
+  readonly #longNames: string[] = [];
   readonly #members: readonly string[];
   #isBeyond = false;
 
@@ -31,7 +34,11 @@ export class DeepFolders {
 
   /** @param name the escaped name of a member */
   add(name: string): void {
-    if (bytesIn(name) <= longestPath) return;
+    // The slash by which folders are listed the kernel does not see.
+    const plain = name.replace(/\/+$/, "");
+    if (bytesIn(plain) <= longestPath) return;
+    if (this.#longNames.length < mostLongNames) this.#longNames.push(plain);
+    else this.#isBeyond = true;
     // Such names no tar gives to what it archives.
     if (/(?:^|\/)\.{0,2}\//.test(name)) this.#isBeyond = true;
     const steps = stepsOf(name);
@@ -59,10 +66,19 @@ export class DeepFolders {
     return this.#found.size > 0 && !this.#isBeyond;
   }
 
-  /** Whether there is a folder further down from this one. */
-  goesOn({ steps }: DeepFolder): boolean {
-    const prefix = `${steps.join("/")}/`;
-    return [...this.#found.keys()].some((folder) => folder.startsWith(prefix));
+  /**
+   * How many names are too long for a pass: tar complains of each of them once. What it complains of
+   * beside them is missing for another reason.
+   *
+   * @param folder the one that is unpacked; none stands for the first pass over everything
+   */
+  countTooLong(folder?: DeepFolder): number {
+    if (folder === undefined) return this.#longNames.length;
+    const member = folder.steps.join("/");
+    const above = member.lastIndexOf("/") + 1;
+    return this.#longNames.filter((name) =>
+      name.startsWith(`${member}/`) && bytesIn(name.slice(above)) > longestPath
+    ).length;
   }
 }
 
@@ -98,6 +114,9 @@ function stepsOf(name: string): string[] {
   return [...steps, step];
 }
 
+/** A name that is too long for a file. */
+const nowhere = "x".repeat(256);
+
 /**
  * What goes down from the target to the folder above a deep one and unpacks that one there.
  *
@@ -106,6 +125,9 @@ function stepsOf(name: string): string[] {
  * all that it enters. A file in it that is a hard link too would lose its other names: then
  * nothing is done. An x keeps the newlines at the end of a name; the shell complains where a folder is
  * too deep to have a path, which does not matter.
+ *
+ * Names lose what stands for the folders above, and so do the targets of hard links within them. All
+ * other targets get a name that no filesystem has: from here they would lead to other files.
  */
 const script = `
 fail() { printf '%s\\n' "$1" >&2; cat >/dev/null; exit 1; }
@@ -121,12 +143,17 @@ while :; do
   count=$((count - 1))
 done
 shift
-linked=$(find "$plain" -type f -links +1 2>/dev/null | head -c 1)
+linked=$(find "$plain" ! -type d -links +1 2>/dev/null | head -c 1)
 [ -z "$linked" ] || fail 'hard links are in folders that are too deep for the kernel'
 find "$plain" -mindepth 1 -delete || fail 'cannot unpack a folder again'
 plain "$1"
-shift
-tar "$@" -- "\${plain#./}"
+member=\${plain#./}
+plain "$2"
+above=\${plain#./}
+shift 2
+[ -z "$above" ] ||
+  set -- "$@" --transform="flags=r;s,^$above,,;flags=h;s,^,${nowhere}/,;s,^${nowhere}/$above,,"
+tar "$@" -- "$member"
 status=$?
 cat >/dev/null
 exit $status
@@ -144,11 +171,14 @@ export function deepCommand(
 ): Command {
   const member = steps.join("/");
   const components = member.split("/");
-  const above = components.length - 1;
-  const names = [...components, member].map(asFormat);
-  const args = [String(above), ...names, ...flags, `--strip-components=${above}`];
+  const above = components.slice(0, -1).map((name) => `${name}/`).join("");
+  const names = [...components, member, asPattern(above)].map(asFormat);
+  const args = [String(components.length - 1), ...names, ...flags];
   return { program: "sh", args: ["-c", script, "sh", ...args] };
 }
 
 /** An escaped name as a format of printf(1), which knows the same escapes. */
 const asFormat = (name: string) => name.replaceAll("%", "%%");
+
+/** An escaped name as a pattern of sed, escaped, that matches nothing else. */
+const asPattern = (name: string) => name.replace(/\\\\|[.[\]*^$,]/g, "\\\\$&");

@@ -66,8 +66,14 @@ function drained(args: readonly string[]): Command {
   return { program: "sh", args: ["-c", script, "sh", ...args] };
 }
 
-/** The code of the error that nothing was wrong but names that are too long for the kernel. */
-export const tooLongNames = "too-long-names";
+/** Nothing was wrong but that the kernel called so many names too long. */
+export class TooLongError extends PlasmaError {
+  override readonly name = "TooLongError";
+
+  constructor(readonly count: number, message: string, remedy: string) {
+    super("restore", message, { remedy });
+  }
+}
 
 const judgeExtraction: Stage["judge"] = (exit, messages) => {
   const complaints = tarComplaints(messages);
@@ -76,10 +82,10 @@ const judgeExtraction: Stage["judge"] = (exit, messages) => {
     complaints.every((line) => line.endsWith(": File name too long"));
   const words = complaints.slice(0, 5).join(" / ");
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
-  throw new PlasmaError("restore", `tar ${describeExit(exit)}: ${words}${more}`, {
-    remedy: remedyFor(complaints.join("\n")),
-    ...(isAllTooLong ? { code: tooLongNames } : {}),
-  });
+  const message = `tar ${describeExit(exit)}: ${words}${more}`;
+  const remedy = remedyFor(complaints.join("\n"));
+  if (isAllTooLong) throw new TooLongError(complaints.length, message, remedy);
+  throw new PlasmaError("restore", message, { remedy });
 };
 
 function remedyFor(words: string): string {

@@ -127,6 +127,7 @@ export class Target {
       finishScript,
       "sh",
       inner.path,
+      inner.identity,
       file,
       isUntrusted ? "yes" : "",
       ...tarFlags,
@@ -138,23 +139,30 @@ export class Target {
 }
 
 /**
- * Moves all up from the innermost folder. Only an archive that names the folder itself (".") has
- * changed the mode of that one.
+ * Moves all up from the innermost folder. Whose the target is can put other folders in the place of
+ * ours: so it is entered, known by its inode, and what moves does so from there to two folders up. Only
+ * an archive that names the folder itself (".") has changed the mode of that one.
  */
 const finishScript = `
 set -u
-inner=$1 file=$2 untrusted=$3
-shift 3
-[ -z "$untrusted" ] ||
-  find "./$inner" \\( -type b -o -type c \\) -printf x -delete || exit
-case $(stat -c %a -- "./$inner") in
-  1700 | 3700) file= ;;
-  *) tar --create --file="$file" --format=posix --no-recursion --numeric-owner --acls --xattrs \\
-       --xattrs-include='*' --directory="./$inner" . || exit ;;
-esac
-find "./$inner" -mindepth 1 -maxdepth 1 -exec mv -n -t . -- {} + || exit
+inner=$1 identity=$2 file=$3 untrusted=$4
+shift 4
+(
+  cd -P -- "./$inner" && [ "$(stat -c %d:%i .)" = "$identity" ] || {
+    echo "another folder is in the place of $inner" >&2
+    exit 1
+  }
+  [ -z "$untrusted" ] ||
+    find . \\( -type b -o -type c \\) -printf x -delete || exit
+  case $(stat -c '%a %u' .) in
+    '1700 0' | '3700 0') ;;
+    *) tar --create --file="$file" --format=posix --no-recursion --numeric-owner --acls --xattrs \\
+         --xattrs-include='*' . || exit ;;
+  esac
+  find . -mindepth 1 -maxdepth 1 -exec mv -n -t ../.. -- {} +
+) || exit
 rmdir -- "./$inner" "./\${inner%/*}" || exit
-[ -z "$file" ] || exec tar "$@" --file="$file"
+[ ! -e "$file" ] || exec tar "$@" --file="$file"
 `;
 
 function notSafe({ path, exists }: Location, why: string): PlasmaError {

@@ -1,6 +1,6 @@
 import { PlasmaError } from "../errors.ts";
 import { DeepFolders } from "./deep.ts";
-import { deepStage, extractStage, listStage, tooLongNames, unpackFlags } from "./extract.ts";
+import { deepStage, extractStage, listStage, TooLongError, unpackFlags } from "./extract.ts";
 import { findLinks, LinksInTheWay } from "./links.ts";
 import { type Reading, readInto, type ReadOutcome } from "./read_into.ts";
 import { Target, type TargetOrder } from "./target.ts";
@@ -67,12 +67,12 @@ async function readAll(
   const outcome = await readInto(reading, stage, "ignore");
   const { failure } = outcome;
   // What is unpacked again is removed first: nothing of the user's may be among it.
-  if (failure?.code !== tooLongNames || target.isLive) return outcome;
+  if (!(failure instanceof TooLongError) || target.isLive) return outcome;
   reading.log.info("some names are too long for the kernel: reading the archive again for them");
   const deep = new DeepFolders(members);
   const listing = await readInto(reading, listStage(members), (name) => deep.add(name));
   if (listing.failure !== undefined) return listing;
-  if (!deep.isComplete) return outcome;
+  if (!deep.isComplete || failure.count > deep.countTooLong()) return outcome;
   return { ...outcome, failure: await unpackDeep(reading, target, flags, deep) };
 }
 
@@ -86,7 +86,8 @@ async function unpackDeep(
   for (const one of deep.all) {
     const stage = target.stage(deepStage(flags, one));
     const { failure } = await readInto(reading, stage, "ignore");
-    const isExpected = failure?.code === tooLongNames && deep.goesOn(one);
+    const isExpected = failure instanceof TooLongError &&
+      failure.count <= deep.countTooLong(one);
     if (failure !== undefined && !isExpected) return failure;
   }
   return undefined;

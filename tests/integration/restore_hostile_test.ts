@@ -85,6 +85,78 @@ for (const [way, through] of Object.entries(ways)) {
   }
 }
 
+/** A tree whose path is too long for the kernel; `deep(letter)` makes it and is its path. */
+const deepTree = `
+def deep(letter, count=18):
+    for n in range(1, count + 1): folder("/".join([letter * 250] * n))
+    return "/".join([letter * 250] * count)
+`;
+
+testThatNeeds(
+  ["program python3"],
+  "row 44: what is missing beside names that are too long for a path is not forgotten",
+  async () => {
+    for (
+      const lines of [
+        'add(deep("d") + "/f"); add("x" * 300)', // no filesystem takes it
+        'add(deep("d") + "/f"); symlink("s", "x" * 5000)',
+        'add(deep("d") + "/f"); hardlink("h", deep("d") + "/f")',
+        // Missing in a folder on the way, where there is a folder further down.
+        'd = deep("d", 30); add("/".join(d.split("/")[:14]) + "/" + "x" * 300); add(d + "/f")',
+      ]
+    ) {
+      using site = new HostileSite();
+      await site.put(1, `${deepTree}\nadd("good"); ${lines}`);
+      const { code, lastLine } = await site.restore();
+      assertEquals(code, 1, lines);
+      assertStringIncludes(lastLine, "File name too long");
+      await sh("rm", "-rf", site.target);
+    }
+    using site = new HostileSite();
+    await site.put(1, `${deepTree}\nadd("good"); add(deep("d", 30) + "/f"); deep("e", 16)`);
+    const { code, stderr } = await site.restore();
+    assertEquals(code, 0, stderr);
+    await sh("rm", "-rf", site.target);
+  },
+);
+
+/** Two trees that differ in their upper folder only; both have a file `f`. */
+const twins = `
+def tree(top, content):
+    parts = [top, ODD] + ["d" * 250] * 18
+    for n in range(1, len(parts) + 1): folder("/".join(parts[:n]))
+    add("/".join(parts) + "/f", content=content)
+    return "/".join(parts)
+a, b = tree("a", b"right"), tree("b", b"wrong")
+`;
+
+/** Prints the file `h` of the second tree, if there is one. */
+const readLink = `
+import os, sys
+os.chdir(sys.argv[1])
+for name in ["b", sys.argv[2]] + ["d" * 250] * 18: os.chdir(name)
+print(open("h").read() if os.path.exists("h") else "none")
+`;
+
+testThatNeeds(
+  ["program python3"],
+  "row 44: a hard link too deep for the kernel is made to its own file or to none",
+  async () => {
+    for (const odd of ["d", "a.*[b]^$,\\1;&\\n%s\n ü"]) {
+      for (const [from, code, content] of [["b", 0, "wrong"], ["a", 1, "none"]] as const) {
+        using site = new HostileSite();
+        const lines = twins.replace("ODD", JSON.stringify(odd));
+        await site.put(1, `${lines}\nhardlink(b + "/h", ${from} + "/f")`);
+        const restored = await site.restore();
+        assertEquals(restored.code, code, restored.stderr);
+        const found = await sh("python3", "-c", readLink, `${site.target}`, odd);
+        assertEquals(found.trim(), content);
+        await sh("rm", "-rf", site.target);
+      }
+    }
+  },
+);
+
 testThatNeeds(["program python3"], "links that an earlier restore left lead nowhere", async () => {
   for (const link of ["OUT", "../outside", "d/../../outside", "m/x"]) {
     using site = new HostileSite();

@@ -104,6 +104,8 @@ testThatNeeds(needs, "row 54: no link is followed on a mount in the target eithe
   await using _inner = await Mount.tmpfs(`${outer.path}/ü`, 4);
   // Two mounts at one place.
   await using _stacked = await Mount.tmpfs(`${outer.path}/ü`, 4);
+  // Who mounts it can give it a name that ends with newlines.
+  await using _odd = await Mount.tmpfs(`${site.target}/odd\n\n`, 4);
   await site.put(
     1,
     `add("a b\\\\c%d/good"); add("a b\\\\c%d/ü/good"); ` +

@@ -110,6 +110,18 @@ testThatNeeds(needs, "row 54: the target is swapped for a link meanwhile", async
   }
 });
 
+testThatNeeds(needs, "row 54: the folder that fills up is swapped for another one", async () => {
+  using site = new RacedSite();
+  await site.put(1, 'add("good")\nfor n in range(40_000): add(f"d/{n}")');
+  const target = await site.give("home/target");
+  const said = await site.attack("swap_inner.py", target);
+  const { code, lastLine } = await site.restoreInto(target, ["latest"]);
+  assertEquals(await said(), "swapped\n");
+  assertEquals(code, 1, lastLine);
+  assertMatch(lastLine, /another folder is in the place of \.plasma-restore-/);
+  assertEquals(namesIn(target).includes("good"), false);
+});
+
 testThatNeeds(needs, "row 54: no link that others can change leads to the target", async () => {
   using site = new RacedSite();
   await site.put(1, 'add("evil")');

@@ -197,6 +197,38 @@ if (Deno.env.get("PLASMA_BIN") === undefined) {
   });
 }
 
+if (Deno.env.get("PLASMA_BIN") === undefined) {
+  asRoot(
+    "row 56: as root the launcher takes nothing from a home that others can fill",
+    async () => {
+      using run = setUp();
+      const pinned = Deno.readTextFileSync(fromRoot(".deno-version")).trim();
+      const fill = async (home: string) => {
+        const deno = run.folder.write(
+          `${home}/.cache/plasma/deno-${pinned}/deno`,
+          `#!/bin/sh\n: >${run.folder.at("ran")}\n`,
+        );
+        Deno.chmodSync(deno, 0o755);
+        run.folder.write(`${home}/.cache/deno/npm/own`, "");
+        await sh("chown", "-R", `${stranger}`, run.folder.at(`${home}/.cache`));
+      };
+      await fill("sticky");
+      Deno.chmodSync(run.folder.at("sticky"), 0o1777);
+      await fill("theirs/home");
+      Deno.chownSync(run.folder.at("theirs"), stranger, stranger);
+      for (const home of ["sticky", "theirs/home", "sticky/missing"]) {
+        const { code, stderr } = await plasma(["list", "--from", run.storage], {
+          environment: { HOME: run.folder.at(home), XDG_CACHE_HOME: "", DENO_DIR: "" },
+        });
+        assertEquals(code, 0, stderr);
+        assertEquals(namesIn(run.folder.path).includes("ran"), false, home);
+      }
+      assertEquals(namesIn(run.folder.at("sticky")), [".cache"]);
+      assertEquals(namesIn(run.folder.at("sticky/.cache/deno")), ["npm"]);
+    },
+  );
+}
+
 asRoot("row 56: a user runs no program of the current folder, and its backup works", async () => {
   using run = setUp();
   for (const program of ["tar", "cat", "sh", "readlink", "stat"]) {

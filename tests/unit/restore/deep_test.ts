@@ -7,6 +7,7 @@ Deno.test("names that the kernel takes need no folder", () => {
   const deep = new DeepFolders([]);
   deep.add("etc/passwd");
   deep.add(`${name(40)}/${"y".repeat(95)}`); // 4095 bytes
+  deep.add(`${name(40)}/${"y".repeat(95)}/`);
   // As it is listed it is longer.
   deep.add(name(20, escapeName("ü".repeat(49))));
   assertEquals([deep.all, deep.isComplete], [[], false]);
@@ -18,7 +19,8 @@ Deno.test("a long name is reached from a folder for every 3500 bytes of it", () 
   assertEquals(deep.all.map(({ steps }) => steps), [[name(35)]]);
   deep.add(`${name(100)}/`);
   assertEquals(deep.all.map(({ steps }) => steps), [[name(35)], [name(35), name(35)]]);
-  assertEquals(deep.all.map((folder) => deep.goesOn(folder)), [true, false]);
+  assertEquals(deep.all.map((folder) => deep.countTooLong(folder)), [1, 0]);
+  assertEquals(deep.countTooLong(), 2);
   assertEquals(deep.isComplete, true);
 });
 
