@@ -84,9 +84,19 @@ const judgeExtraction: Stage["judge"] = (exit, messages) => {
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
   const message = `tar ${describeExit(exit)}: ${words}${more}`;
   const remedy = remedyFor(complaints.join("\n"));
-  if (isAllTooLong) throw new TooLongError(complaints.length, message, remedy);
+  if (isAllTooLong) throw new TooLongError(countMembers(complaints), message, remedy);
   throw new PlasmaError("restore", message, { remedy });
 };
+
+/**
+ * How many members tar complains of as too long: once of each, but of a hard link twice, "NAME: Cannot
+ * stat" and "NAME: Cannot hard link to 'TARGET'", of which a long line keeps only the end.
+ */
+function countMembers(complaints: readonly string[]): number {
+  const ending = (end: string) => complaints.filter((line) => line.endsWith(end)).length;
+  const stats = ending(": Cannot stat: File name too long");
+  return complaints.length - Math.min(stats, ending("': File name too long"));
+}
 
 function remedyFor(words: string): string {
   if (/Not found in archive/.test(words)) {
