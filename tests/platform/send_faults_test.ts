@@ -3,7 +3,7 @@ import { flip } from "../support/archives.ts";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { modeOf } from "../support/modes.ts";
 import { plasma } from "../support/plasma.ts";
-import { sh, until } from "../support/sh.ts";
+import { sh, tryRun, until } from "../support/sh.ts";
 import type { Site } from "../support/site.ts";
 import { keptOf, Nights, noise, sendTest } from "./send_night.ts";
 
@@ -33,7 +33,9 @@ async function cutPower(site: Site, nights: Nights): Promise<string[]> {
 async function untilMidStream(nights: Nights): Promise<void> {
   const own = `${nights.storage}/.plasma`;
   await until("a subvolume is being received", async () => {
-    return namesIn(own).length > 0 && parseInt(await sh("du", "-s", own)) > 500;
+    if (namesIn(own).length === 0) return false;
+    // What is being received is renamed while du looks at it, of which it complains.
+    return parseInt((await tryRun("du", "-s", own)).stdout) > 500;
   });
 }
 

@@ -28,7 +28,15 @@ export class TemporaryFolder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    Deno.removeSync(this.path, { recursive: true });
+    for (let tries = 10;; tries--) {
+      try {
+        Deno.removeSync(this.path, { recursive: true });
+        return;
+      } catch (error) {
+        // What was killed may be at work for another moment.
+        if (tries === 0 || error instanceof Deno.errors.NotFound) throw error;
+      }
+    }
   }
 }
 
