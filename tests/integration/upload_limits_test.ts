@@ -10,11 +10,14 @@ import { ageUploads } from "../support/storage.ts";
 const codeIn = ({ answer }: { answer: Record<string, unknown> }) =>
   (answer.error as { code: string } | undefined)?.code;
 
+/** Each session an agent of its own: what other runs of the same agent began is taken for dead. */
+const ownerOf = (number: number) => `fedcba${number.toString(16).padStart(2, "0")}`;
+
 /** Begin to store something; the rest never comes. */
 function beginStore(storage: string, flags: readonly string[], number: number) {
   const session = startPlasma(["serve", ...flags], { stdin: piped });
   const writer = session.child.stdin.getWriter();
-  const line = request("store", { folder: storage, run: runId(number, "fedcba98") }, "begun");
+  const line = request("store", { folder: storage, run: runId(number, ownerOf(number)) }, "begun");
   const sent = writer.write(new TextEncoder().encode(line)).catch(() => {});
   return { ...session, sent, end: () => writer.close().catch(() => {}) };
 }
