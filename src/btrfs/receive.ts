@@ -25,6 +25,8 @@ export interface ReceivePlaces {
  * at its place, read-only, and nothing else; it lies on the topmost filesystem, above which there is
  * nothing.
  *
+ * Its standard output is kept open, but nothing is written to it: it may be a lock.
+ *
  * @throws if the storage folder is not below the root of a subvolume, as its mount shows it
  */
 export function receiveCommand({ target, storage, empty, scratch }: ReceivePlaces): Command {
@@ -51,6 +53,7 @@ export function receiveCommand({ target, storage, empty, scratch }: ReceivePlace
  * clone whatever it knows the place of.
  */
 const script = `set -eu
+exec 9>&1 >/dev/null
 target=$1 storage=$2 empty=$3 scratch=$4 inside=$5
 safe=nodev,nosuid,noexec
 case $(uname -r) in

@@ -213,8 +213,8 @@ async function startReceiving(
     receiveStage(places),
   ];
   // Whoever wants to remove the upload waits for the lock, and so for the end of `btrfs receive`.
-  if (input === undefined) return await Consumer.start(stages, pipes, "ignore", lock);
-  return await Programs.start(stages, pipes, { stdin: input, stdout: "ignore", held: lock });
+  if (input === undefined) return await Consumer.start(stages, pipes, lock);
+  return await Programs.start(stages, pipes, { stdin: input, stdout: lock });
 }
 
 /** Lets so many bytes through, and fails if there are more. */

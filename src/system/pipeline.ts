@@ -32,8 +32,6 @@ export function strictStage(command: Command, what: string): Stage {
 interface Ends {
   readonly stdin: number | "ignore";
   readonly stdout: number | "ignore" | "pipe";
-  /** A lock that the last program keeps. */
-  readonly held?: number | undefined;
 }
 
 /**
@@ -69,7 +67,6 @@ export class Programs implements AsyncDisposable {
         const child = await start(command, {
           stdin: input?.file ?? ends.stdin,
           stdout: output?.file ?? ends.stdout,
-          held: index === stages.length - 1 ? ends.held : undefined,
         });
         children.push(child);
         leftovers.push(
@@ -205,18 +202,16 @@ export class Consumer extends PipedPrograms {
    * @param folder a private folder for the pipes
    * @param stdout where the output of the last program goes; 1 is our own standard output, "pipe" is
    * {@link output}
-   * @param held a lock that the last program keeps
    */
   static async start(
     stages: readonly Stage[],
     folder: string,
     stdout: Ends["stdout"],
-    held?: number,
   ): Promise<Consumer> {
     const [pipe] = await NamedPipe.make(folder, ["input"]);
     try {
       using end = pipe!.open("r");
-      const programs = await Programs.start(stages, folder, { stdin: end.file, stdout, held });
+      const programs = await Programs.start(stages, folder, { stdin: end.file, stdout });
       return new Consumer(programs, pipe!);
     } catch (error) {
       pipe![Symbol.dispose]();

@@ -69,8 +69,6 @@ export interface StartOptions {
   /** By default the last lines are kept for error messages; 2 leads to our own standard error. */
   readonly stderr?: 2;
   readonly currentFolder?: string;
-  /** An open descriptor that the child keeps as long as it lives: a lock, see lock.ts. */
-  readonly held?: number | undefined;
 }
 
 /** A running child. */
@@ -138,7 +136,6 @@ function spawnProcess(
         options.stdin ?? "ignore",
         options.stdout ?? "ignore",
         options.stderr ?? "pipe",
-        ...(options.held === undefined ? [] : [options.held]),
       ],
       env: childEnvironment(environment),
       ...(options.currentFolder === undefined ? {} : { cwd: options.currentFolder }),
