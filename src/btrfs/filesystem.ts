@@ -1,5 +1,6 @@
 import { PlasmaError } from "../errors.ts";
-import { idsIn, listFlags, parseList, parseListWith, type Row } from "./listing.ts";
+import { listFlags, parseList, type Row } from "./listing.ts";
+import { parseRoots, topId } from "./root_tree.ts";
 import { runInTop, type Top } from "./tops.ts";
 
 /** A subvolume of a btrfs filesystem. */
@@ -8,58 +9,146 @@ export interface Subvolume extends Row {
   readonly readOnly: boolean;
 }
 
-/** The id of the subvolume at the top of each btrfs filesystem (BTRFS_FS_TREE_OBJECTID). */
-export const topId = 5;
+/** A subvolume at no path that can be told; what lies in it is not listed either. */
+export interface Hidden {
+  readonly id: number;
+  readonly reason: string;
+  /** The id of the subvolume that it lies in, whose path is known. */
+  readonly within: number;
+}
 
-/** The part of a script that lists the subvolumes; it ends each of the lists with NUL. */
-export const listScript = `
+/** The subvolumes of a filesystem, its top level included. */
+export interface Listing {
+  readonly subvolumes: readonly Subvolume[];
+  readonly hidden: readonly Hidden[];
+}
+
+/** Lists the subvolumes; ends each of the lists with NUL. */
+const listScript = `
 list() { btrfs subvolume list "$@" "$top" && printf '\\0'; }
 list ${listFlags} --sort=rootid && list ${listFlags} --sort=-rootid && list -r &&
   btrfs subvolume show "$top" && printf '\\0'
 `;
 
 /**
- * All subvolumes of a filesystem, its top level included.
+ * All subvolumes of a filesystem.
  *
  * @param isSynced whether all that was written so far is brought to the disk first
  * @throws {PlasmaError} if the top level cannot be mounted, or the list not be made
  */
-export async function listSubvolumes(top: Top, isSynced = false): Promise<Subvolume[]> {
+export async function listSubvolumes(top: Top, isSynced = false): Promise<Listing> {
   const script = isSynced ? `btrfs filesystem sync "$top" || exit\n${listScript}` : listScript;
-  return await readLists(top, await runInTop(top, script, { needsSnapshots: false }));
+  let why = "names of subvolumes look like rows of a list";
+  try {
+    const subvolumes = readLists(top, await runInTop(top, script, { needsSnapshots: false }));
+    if (subvolumes !== undefined) return { subvolumes, hidden: [] };
+  } catch (error) {
+    // It lists nothing if one path within a subvolume is too long for the kernel to tell.
+    if (!(error instanceof PlasmaError) || !/ for root \d+/.test(error.message)) throw error;
+    why = error.message;
+  }
+  try {
+    return await readRoots(top);
+  } catch (error) {
+    if (!(error instanceof PlasmaError)) throw error;
+    const id = / for root (\d+)/.exec(why)?.[1];
+    throw new PlasmaError("snapshot", `${why}; ${error.message}`, {
+      code: "source",
+      ...(id === undefined ? {} : {
+        remedy:
+          `one that lies in subvolume ${id} has too long a path: with that mounted at FOLDER ` +
+          "look for it by: find FOLDER -xdev -inum 256; move it up, or delete it",
+      }),
+    });
+  }
 }
 
-/** Given what the script has said, return the subvolumes. */
-export async function readLists(top: Top, lists: readonly string[]): Promise<Subvolume[]> {
+/** How a subvolume is found that btrfs(8) neither mounts nor deletes, as its path is too long. */
+export const findById = (id: number, folder: string) =>
+  `look for it by: find ${quote(folder)} -xdev -inum 256 -execdir sh -c ` +
+  `'[ "$(btrfs inspect-internal rootid "$0")" = ${id} ]' {} \\; -print; ` +
+  "with -execdir rm -r {} \\; at its end it is deleted";
+
+/** A word as sh(1) takes it. */
+export const quote = (text: string) =>
+  /^[\w/.:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
+/** The subvolumes in the lists; undefined if there may be forged ones. */
+function readLists(top: Top, lists: readonly string[]): Subvolume[] | undefined {
   const [ascending, descending, readOnly, shown] = lists;
   if (shown === undefined) {
     throw new PlasmaError("snapshot", `btrfs does not list the subvolumes of ${top.source}`, {
       code: "source",
     });
   }
-  const rows = parseList(ascending!, descending!) ??
-    parseListWith(ascending!, await resolvePaths(top, idsIn(ascending!)));
+  const rows = parseList(ascending!, descending!);
   const frozen = new Set([...readOnly!.matchAll(/^ID (\d+) gen /gm)].map(([, id]) => Number(id)));
-  const below = rows.map((row) => ({ ...row, readOnly: frozen.has(row.id) }));
-  return [topIn(shown), ...below];
+  return rows && [topIn(shown), ...rows.map((row) => ({ ...row, readOnly: frozen.has(row.id) }))];
 }
 
-/** Ask for the path of each id by itself: slow, but nothing can be forged. */
-async function resolvePaths(top: Top, ids: readonly number[]): Promise<Map<number, string>> {
+/**
+ * Prints the tree of roots, as it is on the disk. The kernel writes past the cache through which
+ * `btrfs` reads, and may write over what is being read: it says so then, but does not fail.
+ */
+const dumpScript = `
+folder=\${top%/top}
+btrfs filesystem sync "$top" || exit
+devices=$(btrfs filesystem show "$top" | sed -n 's/.* path //p')
+for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  for device in $devices; do blockdev --flushbufs "$device" 2>/dev/null; done
+  btrfs inspect-internal dump-tree -t root "$device" >"$folder/roots" 2>"$folder/words" &&
+    ! [ -s "$folder/words" ] && LC_ALL=C tr '\\200-\\377\\0' '[?*]' <"$folder/roots" &&
+    printf '\\0' && exit
+done
+cat "$folder/words" >&2
+exit 1
+`;
+
+/** Each subvolume by itself: slow, but no name can forge one, and none can hide the others. */
+async function readRoots(top: Top): Promise<Listing> {
+  const [dump] = await runInTop(top, dumpScript, { needsSnapshots: false });
+  const roots = parseRoots(dump!);
+  const { paths, failures } = await resolvePaths(top, roots.map(({ id }) => id));
+  const subvolumes: Subvolume[] = [];
+  const hidden: Hidden[] = [];
+  for (const { parentId = topId, ...root } of roots) {
+    const path = paths.get(root.id);
+    const reason = failures.get(root.id);
+    if (path !== undefined) subvolumes.push({ ...root, path });
+    else if (reason !== undefined && paths.has(parentId)) {
+      hidden.push({ id: root.id, reason, within: parentId });
+    }
+  }
+  return { subvolumes, hidden };
+}
+
+/** Ask for the path of each id by itself; there is none for what is gone meanwhile. */
+async function resolvePaths(top: Top, ids: readonly number[]) {
   const script = `
 folder=\${top%/top}/paths
 mkdir "$folder" && cd "$folder" || exit
 xargs -n 1 -P 8 sh -c '
-  path=$(btrfs inspect-internal subvolid-resolve "$1" "$top" && echo .) || exit 0
-  printf "%s %s\\0" "$1" "$path" >"$1"' sh || exit
+  if path=$(btrfs inspect-internal subvolid-resolve "$1" "$top" 2>"$1" && echo .); then
+    printf "%s +%s\\0" "$1" "$path" >"$1"
+  elif grep -q "failed to lookup subvol_id" "$1"; then : >"$1"
+  else
+    words=$(sed "s/.*: //; q" "$1")
+    printf "%s -%s\\0" "$1" "$words" >"$1"
+  fi' sh || exit
 find . -type f -exec cat {} +
 `;
-  const input = ids.map((id) => `${id}\n`).join("");
+  const input = ids.filter((id) => id !== topId).map((id) => `${id}\n`).join("");
   const found = await runInTop(top, script, { input, needsSnapshots: false });
-  return new Map(found.map((line) => {
+  const paths = new Map([[topId, ""]]);
+  const failures = new Map<number, string>();
+  for (const line of found) {
     const space = line.indexOf(" ");
-    return [Number(line.slice(0, space)), line.slice(space + 1).replace(/\n\.$/, "")];
-  }));
+    const id = Number(line.slice(0, space));
+    const words = line.slice(space + 2);
+    if (line[space + 1] === "+") paths.set(id, words.replace(/\n\.$/, ""));
+    else failures.set(id, words || "it failed");
+  }
+  return { paths, failures };
 }
 
 /** The top level itself, which is in no list, as `btrfs subvolume show` has it. */

@@ -51,7 +51,9 @@ export async function freeze(found: Findings, options: FreezeOptions): Promise<F
         for (const [key, path] of restless) {
           reasons.set(key, { path, reason: "it came, went or moved while snapshots were taken" });
         }
-        return await leaveOut(findings, snapshots, reasons, options.run);
+        const frost = await leaveOut(findings, snapshots, reasons, options.run);
+        const news = now.problems.filter((problem) => !found.problems.includes(problem));
+        return { ...frost, problems: [...frost.problems, ...news] };
       }
       const problems = await deleteSnapshots(
         [...snapshots.values()].filter(({ run }) => run === options.run),
@@ -102,7 +104,7 @@ async function takeAll({ roots, filesystems }: Findings, options: FreezeOptions)
       if (snapshot !== undefined) snapshots.set(keyOf(root), snapshot);
       if (reason !== undefined) reasons.set(keyOf(root), { path: root.path, reason });
     }
-    return { ...filesystem, subvolumes: taken.subvolumes };
+    return { ...filesystem, ...taken.listing };
   }));
   return { snapshots, reasons, filesystems: listed };
 }

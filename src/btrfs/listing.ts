@@ -81,25 +81,3 @@ export function parseList(ascending: string, descending: string): Row[] | undefi
     );
   return isSame ? rows : undefined;
 }
-
-/** The ids of all that looks like a row. */
-export const idsIn = (list: string) => [...new Set(plainRows(list).map(({ id }) => id))];
-
-/** The rows of a list, given the true path of each id: what follows a path is the next row. */
-export function parseListWith(list: string, paths: ReadonlyMap<number, string>): Row[] {
-  const rows = new Map<number, Row>();
-  let offset = 0;
-  while (offset < list.length) {
-    const found = rowAt(list, offset);
-    const path = found === undefined ? undefined : paths.get(found.row.id);
-    if (path !== undefined && list.startsWith(`${path}\n`, found!.end)) {
-      if (!rows.has(found!.row.id)) rows.set(found!.row.id, { ...found!.row, path });
-      offset = found!.end + path.length + 1;
-    } else {
-      // It was renamed meanwhile.
-      const end = list.indexOf("\n", offset);
-      offset = end < 0 ? list.length : end + 1;
-    }
-  }
-  return [...rows.values()];
-}

@@ -1,6 +1,6 @@
 import { PlasmaError } from "../errors.ts";
 import type { RunId } from "../system/run_id.ts";
-import { listScript, listSubvolumes, readLists, type Subvolume } from "./filesystem.ts";
+import { type Listing, listSubvolumes, quote, type Subvolume } from "./filesystem.ts";
 import { type OwnSnapshot, ownSnapshot, snapshotName, unfinishedSuffix } from "./snapshot_names.ts";
 import { runInTop, snapshotFolder, snapshotsPath, type Top, topPath } from "./tops.ts";
 
@@ -27,13 +27,16 @@ export interface Taken {
   /** Why there is none, by the id of the subvolume. */
   readonly failures: ReadonlyMap<number, string>;
   /** All subvolumes of the filesystem afterwards, the snapshots included. */
-  readonly subvolumes: readonly Subvolume[];
+  readonly listing: Listing;
 }
 
 /** How many are taken at once: the filesystem takes most of them in one transaction then. */
 const concurrency = 32;
 
 const folderGone = "the folder of the snapshots is gone";
+
+/** The owner of a subvolume can set that at any time, to the uuid of any other one. */
+const receivedMeanwhile = "its received uuid was set while snapshots were taken";
 
 /**
  * Reads triples of a name, "ro" or "rw" for the snapshot at first, and the path of the subvolume;
@@ -54,8 +57,8 @@ xargs -0 -r -n 3 -P ${concurrency} sh -c '
   fi
   words=\${words##*: }
   [ "$(stat -c %h "$snapshots")" != 0 ] || words="${folderGone}"
-  printf "%s %s\\0" "$1" "\${words:-it failed}"' sh
-${listScript}`;
+  printf "%s %s\\0" "$1" "\${words:-it failed}"' sh || :
+`;
 
 /** How often it is tried, when a run that ends has just removed the folder of the snapshots. */
 const tries = 5;
@@ -71,10 +74,16 @@ export async function takeSnapshots(
   sources: readonly Subvolume[],
   name: { run: RunId; isKept: boolean },
 ): Promise<Taken> {
+  const received = new Set(
+    sources.filter(({ receivedUuid }) => receivedUuid !== undefined).map(({ id }) => id),
+  );
   for (let attempt = 1;; attempt++) {
-    const taken = await tryToTake(top, sources, name);
-    const isFolderGone = [...taken.failures.values()].includes(folderGone);
-    if (!isFolderGone || attempt === tries) return taken;
+    const taken = await tryToTake(top, sources, received, name);
+    const isAgain = [...taken.failures].filter(([id, reason]) => {
+      if (reason === receivedMeanwhile) received.add(id);
+      return reason === receivedMeanwhile || reason === folderGone;
+    }).length > 0;
+    if (!isAgain || attempt === tries) return taken;
     const problems = await deleteSnapshots(taken.snapshots);
     if (problems.length > 0) throw new PlasmaError("snapshot", problems.join("; "));
   }
@@ -83,22 +92,25 @@ export async function takeSnapshots(
 async function tryToTake(
   top: Top,
   sources: readonly Subvolume[],
+  received: ReadonlySet<number>,
   { run, isKept }: { run: RunId; isKept: boolean },
 ): Promise<Taken> {
   const nameOf = (source: Subvolume) => snapshotName(run, source, isKept);
   const input = sources.map((source) => {
     const path = source.path === "" ? topPath(top) : `${topPath(top)}/${source.path}`;
-    return `${nameOf(source)}\0${source.receivedUuid === undefined ? "ro" : "rw"}\0${path}\0`;
+    return `${nameOf(source)}\0${received.has(source.id) ? "rw" : "ro"}\0${path}\0`;
   }).join("");
   const words = await runInTop(top, takeScript, { input, needsSnapshots: true });
-  const subvolumes = await readLists(top, words.slice(-4));
+  const listing = await listSubvolumes(top);
   const reasons = new Map(
-    words.slice(0, -4).map((line) => {
+    words.map((line) => {
       const space = line.indexOf(" ");
       return [line.slice(0, space), line.slice(space + 1)];
     }),
   );
-  const made = new Map(snapshotsIn(top, subvolumes).map((snapshot) => [snapshot.name, snapshot]));
+  const made = new Map(
+    snapshotsIn(top, listing.subvolumes).map((snapshot) => [snapshot.name, snapshot]),
+  );
   const snapshots: Snapshot[] = [];
   const failures = new Map<number, string>();
   for (const source of sources) {
@@ -107,14 +119,17 @@ async function tryToTake(
     // Whoever can rename subvolumes may have put another one in its place.
     const isOfSource = snapshot?.subvolume.parentUuid === source.uuid;
     if (snapshot !== undefined) snapshots.push(snapshot);
-    if (snapshot === undefined || !isOfSource || reasons.has(name)) {
+    const isReceived = snapshot?.subvolume.receivedUuid !== undefined;
+    if (snapshot === undefined || !isOfSource || isReceived || reasons.has(name)) {
       const reason = snapshot === undefined
         ? `btrfs made no snapshot at ${snapshotFolder}/${name}`
+        : isOfSource
+        ? receivedMeanwhile
         : "another subvolume was in its place";
       failures.set(source.id, reasons.get(name) ?? reason);
     }
   }
-  return { snapshots, failures, subvolumes };
+  return { snapshots, failures, listing };
 }
 
 /**
@@ -157,14 +172,16 @@ export async function deleteSnapshots(snapshots: readonly Snapshot[]): Promise<s
 
 /** Delete all snapshots that a run has made in a filesystem, whatever has become of it. */
 export async function deleteSnapshotsOf(run: RunId, top: Top): Promise<string[]> {
-  let subvolumes: readonly Subvolume[];
+  let listing: Listing;
   try {
-    subvolumes = await listSubvolumes(top);
+    listing = await listSubvolumes(top);
   } catch (error) {
     // What is there then is left to the next run.
     return error instanceof PlasmaError ? [`snapshot: ${error.message}`] : [];
   }
-  return await deleteSnapshots(snapshotsIn(top, subvolumes).filter((one) => one.run === run));
+  return await deleteSnapshots(
+    snapshotsIn(top, listing.subvolumes).filter((one) => one.run === run),
+  );
 }
 
 function describeLeft({ source }: Top, ids: readonly number[], reason: string): string {
@@ -173,6 +190,3 @@ function describeLeft({ source }: Top, ids: readonly number[], reason: string): 
   return `snapshot: cannot delete ${ids.length} snapshots of the filesystem on ${source}: ${reason}; ` +
     `delete them by hand: unshare --mount sh -c ${quote(command)}`;
 }
-
-const quote = (text: string) =>
-  /^[\w/.:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -17,7 +17,8 @@ import { requireTool } from "../system/tools.ts";
 import { type Filesystem, type Frozen, type Part, type Reach, reachOf } from "./reach.ts";
 import { visiblePaths, withoutParts } from "./reach.ts";
 import { type Snapshot, snapshotsIn } from "./snapshots.ts";
-import { isUtf8, listSubvolumes, type Subvolume } from "./filesystem.ts";
+import { findById, isUtf8, type Listing, listSubvolumes, type Subvolume } from "./filesystem.ts";
+import { beyondOf } from "./surplus.ts";
 import { namespaceFlags } from "../system/namespace.ts";
 import { type Top, topOf } from "./tops.ts";
 
@@ -32,7 +33,7 @@ export interface Root {
 }
 
 /** A btrfs filesystem with its subvolumes, the snapshots of plasma among them. */
-export interface ListedFilesystem extends Filesystem {
+export interface ListedFilesystem extends Filesystem, Listing {
   readonly top: Top;
 }
 
@@ -44,6 +45,13 @@ export interface Findings {
   readonly filesystems: readonly ListedFilesystem[];
   /** Where what the run writes itself is seen in the folders. */
   readonly ownPlaces: readonly string[];
+  /** What is left out without a place in the reaches, and why. */
+  readonly problems: readonly string[];
+}
+
+interface Limits {
+  readonly subvolumes: number;
+  readonly pathLength: number;
 }
 
 export interface SurveyOptions {
@@ -53,6 +61,8 @@ export interface SurveyOptions {
   isExcluded(path: string): boolean;
   /** Whether subvolumes are left out of which only a part can be seen. */
   readonly needsWhole?: boolean;
+  /** What an archive can hold: so many subvolumes, and paths of so many characters. */
+  readonly limits?: Limits;
   /** What the run writes itself. */
   readonly ownPaths: readonly string[];
   /** Whether the filesystems are synced first, so that the generations tell of all changes so far. */
@@ -67,7 +77,7 @@ export interface SurveyOptions {
  */
 export async function surveyBtrfs(
   folders: readonly string[],
-  { skipsLive, isExcluded, needsWhole = false, ownPaths, isSynced = false }: SurveyOptions,
+  { skipsLive, isExcluded, needsWhole = false, limits, ownPaths, isSynced = false }: SurveyOptions,
   known: readonly ListedFilesystem[] = [],
 ): Promise<Findings> {
   const [mounts, located] = await Promise.all([
@@ -105,16 +115,78 @@ export async function surveyBtrfs(
   const reaches = located.map((folder) =>
     withoutParts(reachOf(folder, mounts, filesystems, skipReason), reasonOf)
   );
+  const roots = rootsOf(reaches, located, mounts, filesystems);
   const findings = {
     reaches,
-    roots: rootsOf(reaches, located, mounts, filesystems),
+    roots,
     mounts,
     filesystems,
     ownPlaces,
+    problems: hiddenIn(roots, filesystems),
   };
   requireBtrfs(findings);
-  return findings;
+  return limits === undefined ? findings : withinLimits(findings, limits);
 }
+
+/** What is left out because nobody can tell where it is, within the subvolumes that are archived. */
+function hiddenIn(roots: readonly Root[], filesystems: readonly ListedFilesystem[]): string[] {
+  return roots.flatMap(({ device, subvolume, path }) => {
+    const found = filesystems.find((filesystem) => filesystem.device === device)!.hidden
+      .filter(({ within }) => within === subvolume.id);
+    if (found.length === 0) return [];
+    const ids = listSome(found.map(({ id }) => `${id}`));
+    return [
+      `source: somewhere in ${path} subvolumes are left out, as btrfs tells no path of them ` +
+      `(${found[0]!.reason}): ids ${ids}; ${findById(found[0]!.id, path)}`,
+    ];
+  });
+}
+
+/** Leave out what an archive cannot hold. */
+function withinLimits(findings: Findings, { subvolumes, pathLength }: Limits): Findings {
+  const isLong = ({ path }: Root) => path.length > pathLength;
+  const isNeeded = (root: Root) => foldersIn(findings, root).length > 0;
+  const long = new Set(findings.roots.filter(isLong).map(keyOf));
+  const beyond = beyondOf(
+    findings.roots.filter((root) => !isLong(root)).map((root) => ({
+      root,
+      path: root.path,
+      id: root.subvolume.id,
+      isNeeded: isNeeded(root),
+    })),
+    subvolumes,
+  ).map(({ root }) => root);
+  if (long.size === 0 && beyond.length === 0) return findings;
+  const reaches = findings.reaches.map((reach) =>
+    withoutParts(reach, ({ origin }) => {
+      if (origin.kind === "live" || !long.has(keyOf(origin))) return undefined;
+      const reason = `its path is longer than ${pathLength} characters`;
+      return { reason, isMissed: false, isProblem: true };
+    })
+  );
+  const surplus = new Set(beyond.map(keyOf));
+  const isSurplus = ({ origin }: Part) => origin.kind === "frozen" && surplus.has(keyOf(origin));
+  return {
+    ...findings,
+    // One line tells of all of them: there may be any number.
+    reaches: reaches.map((reach) => ({
+      ...reach,
+      parts: reach.parts.filter((part) => !isSurplus(part)),
+    })),
+    roots: findings.roots.filter((root) => !long.has(keyOf(root)) && !surplus.has(keyOf(root))),
+    problems: [
+      ...findings.problems,
+      ...(beyond.length === 0 ? [] : [
+        `source: ${beyond.length} subvolumes are left out, as an archive holds no more than ` +
+        `${subvolumes}: ${listSome(beyond.map(({ path }) => path))}; delete or exclude some`,
+      ]),
+    ],
+  };
+}
+
+/** The first ones of many, for people. */
+const listSome = (words: readonly string[]) =>
+  words.length > 5 ? `${words.slice(0, 5).join(", ")}, ...` : words.join(", ");
 
 function nameReason(subvolume: Subvolume): Skip | undefined {
   if (isUtf8(subvolume)) return undefined;
@@ -161,7 +233,7 @@ async function listFilesystems(
     try {
       const top = topOf(device, mounts);
       const listed = known.find((one) => one.device === device);
-      filesystems.push(listed ?? { device, top, subvolumes: await listSubvolumes(top, isSynced) });
+      filesystems.push(listed ?? { device, top, ...await listSubvolumes(top, isSynced) });
     } catch (error) {
       if (!(error instanceof PlasmaError)) throw error;
       broken.set(device, error);

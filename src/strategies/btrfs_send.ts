@@ -14,6 +14,7 @@ import {
 import { type Top, withTops } from "../btrfs/tops.ts";
 import { PlasmaError } from "../errors.ts";
 import type { Command } from "../system/process.ts";
+import { maximumSubvolumes } from "../stores/manifest.ts";
 import { isSameOwner } from "../system/run_id.ts";
 import { isWithin } from "../system/paths.ts";
 import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
@@ -56,6 +57,7 @@ export class BtrfsSendStrategy implements Strategy {
       skipsLive: true,
       isExcluded: (path: string) => excluded.match(path),
       needsWhole: true,
+      limits: { subvolumes: maximumSubvolumes, pathLength: 4096 },
       ownPaths,
       isSynced: true,
     };
@@ -121,7 +123,7 @@ export class BtrfsSendStrategy implements Strategy {
         ]),
         ...left.map(({ path, reason }) => `${path} is left out: ${reason}`),
       ],
-      problems: problemsOf(folders),
+      problems: [...problemsOf(folders), ...findings.problems],
     };
   }
 }
@@ -163,10 +165,12 @@ async function openSource(
 
 /**
  * Whether a snapshot still is what was sent, or gets no identity: one that was made writable and
- * changed is another state under the same uuid. Right after a snapshot the kernel itself may remove
- * orphans from it, in the next transaction.
+ * changed is another state under the same uuid, and a received uuid, which the owner of the origin can
+ * set, may be that of any other one. Right after a snapshot the kernel itself may remove orphans from
+ * it, in the next transaction.
  */
-const isIntact = ({ subvolume: { generation, madeIn } }: Snapshot) => generation - madeIn <= 1;
+const isIntact = ({ subvolume: { generation, madeIn, receivedUuid } }: Snapshot) =>
+  generation - madeIn <= 1 && receivedUuid === undefined;
 
 /**
  * Whether a subvolume still has the state of a snapshot of it: taking one counts as a change, in the

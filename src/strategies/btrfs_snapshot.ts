@@ -2,7 +2,7 @@ import { freeze, type Frost } from "../btrfs/freeze.ts";
 import type { Live, Part, Reach } from "../btrfs/reach.ts";
 import { deleteSnapshots, pathOf } from "../btrfs/snapshots.ts";
 import { removeDeadSnapshots } from "../btrfs/leftovers.ts";
-import { topId } from "../btrfs/filesystem.ts";
+import { topId } from "../btrfs/root_tree.ts";
 import {
   type Findings,
   keyOf,
@@ -61,7 +61,10 @@ export class BtrfsSnapshotStrategy implements Strategy {
     return surveyBtrfs(this.#folders, options, known);
   }
 
-  #coverage({ reaches, roots, ownPlaces }: Findings, notices: readonly string[]): Coverage {
+  #coverage(
+    { reaches, roots, ownPlaces, problems }: Findings,
+    notices: readonly string[],
+  ): Coverage {
     const option = this.#context.config.options.liveMounts;
     const byKey = rootsByKey(roots);
     const folders = reaches.map((reach) => coverageOf(reach, byKey, this.#skipsLive, ownPlaces));
@@ -77,7 +80,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
       ? live.map(({ path, reason }) => `${path} is not frozen but archived live: ${reason}`)
       : folders.flatMap(({ skipped }) => skipped.filter(({ isMissed }) => isMissed))
         .map(({ path, reason }) => `${path} is left out: ${reason} (liveMounts is "skip")`);
-    return { folders, notices, warnings, problems: problemsOf(folders) };
+    return { folders, notices, warnings, problems: [...problemsOf(folders), ...problems] };
   }
 
   async #open(found: Findings, { id, folder }: RunMarks): Promise<StreamSource> {
