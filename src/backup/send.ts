@@ -103,14 +103,15 @@ class Sender {
 
   #plan(): readonly PlannedSend[] {
     const waiting = [...this.#waiting];
-    // Whatever the reason is: each further refusal would cost a connection.
-    if (this.#refusals >= 2 * mostRefusals) return waiting.map(sendWhole);
-    const isTrusted = this.#refusals < mostRefusals;
-    return planSends(waiting, {
-      stored: isTrusted ? this.#stored : new Set(),
+    const held = {
+      stored: this.#stored,
       sent: this.#sent,
       refused: this.#refused,
-    });
+      isTrusted: this.#refusals < mostRefusals,
+    };
+    // Whatever the reason is: each further refusal would cost a connection.
+    if (this.#refusals >= 2 * mostRefusals) return waiting.map((one) => sendWhole(one, held));
+    return planSends(waiting, held);
   }
 
   #noteSent(subvolume: SentSubvolume): void {

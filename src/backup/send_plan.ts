@@ -11,13 +11,15 @@ export interface PlannedSend {
   readonly clones: readonly SentSnapshot[];
 }
 
-/** All of a subvolume, upon nothing. */
-export const sendWhole = (subvolume: SentSubvolume): PlannedSend => ({
-  subvolume,
-  copy: false,
-  parent: undefined,
-  clones: [],
-});
+/** A subvolume upon nothing: all of it, unless the store has it. */
+export const sendWhole = (
+  subvolume: SentSubvolume,
+  { stored, refused }: Pick<Held, "stored" | "refused">,
+): PlannedSend => {
+  const { identity } = subvolume.snapshot;
+  const copy = stored.has(identity) && !refused.has(identity);
+  return { subvolume, copy, parent: undefined, clones: [] };
+};
 
 /** What the store has, or will have when a subvolume's turn comes. */
 export interface Held {
@@ -27,6 +29,8 @@ export interface Held {
   readonly sent: readonly SentSubvolume[];
   /** Identities that must not be built upon: the store refused what did. */
   readonly refused: ReadonlySet<string>;
+  /** False if nothing is to be built upon what the store had before; copies are still made of it. */
+  readonly isTrusted: boolean;
 }
 
 /** `btrfs send` gets slower with each clone source; those that are nearest share most. */
@@ -41,9 +45,10 @@ const mostClones = 8;
  */
 export function planSends(
   subvolumes: readonly SentSubvolume[],
-  { stored, sent, refused }: Held,
+  { stored, sent, refused, isTrusted }: Held,
 ): PlannedSend[] {
-  const isHeld = ({ identity }: SentSnapshot) => stored.has(identity) && !refused.has(identity);
+  const isStored = ({ identity }: SentSnapshot) => stored.has(identity) && !refused.has(identity);
+  const isHeld = (snapshot: SentSnapshot) => isTrusted && isStored(snapshot);
   const newestHeld = ({ snapshot, parents }: SentSubvolume) =>
     [snapshot, ...parents].find(isHeld) ?? [];
   const all = [...sent, ...subvolumes];
@@ -63,7 +68,7 @@ export function planSends(
         .filter(({ identity }) => !refused.has(identity));
       const parent = subvolume.parents.find(isHeld) ?? near[0] ?? kept[0];
       const others = [...near, ...kept.slice(0, mostClones), ...common];
-      const copy = isHeld(subvolume.snapshot);
+      const copy = isStored(subvolume.snapshot);
       plan.push(
         copy || parent === undefined
           ? { subvolume, copy, parent: undefined, clones: [] }

@@ -20,9 +20,14 @@ function subvolume(
 /** The plan as lines: what, of which parent, with which clone sources. */
 function planOf(
   subvolumes: readonly SentSubvolume[],
-  { stored = [] as string[], sent = [] as SentSubvolume[], refused = [] as string[] } = {},
+  {
+    stored = [] as string[],
+    sent = [] as SentSubvolume[],
+    refused = [] as string[],
+    isTrusted = true,
+  } = {},
 ): string[] {
-  const held: Held = { stored: new Set(stored), sent, refused: new Set(refused) };
+  const held: Held = { stored: new Set(stored), sent, refused: new Set(refused), isTrusted };
   return planSends(subvolumes, held).map(({ subvolume, copy, parent, clones }) => {
     const from = copy ? "copied" : parent === undefined ? "whole" : `of ${parent.identity}`;
     return [subvolume.snapshot.identity, from, ...clones.map(({ identity }) => identity)].join(" ");
@@ -40,6 +45,12 @@ Deno.test("planSends() builds upon the newest kept snapshot that the store has",
 Deno.test("planSends() copies what the store has as it is", () => {
   assertEquals(planOf([subvolume("a")], { stored: ["a"] }), ["a copied"]);
   assertEquals(planOf([subvolume("a")], { stored: ["a"], refused: ["a"] }), ["a whole"]);
+  // Nothing else may go by what is stored already, so these are copied to the last.
+  const untrusted = { stored: ["a", "b1"], isTrusted: false };
+  assertEquals(planOf([subvolume("a"), subvolume("b", { kept: ["b1"] })], untrusted), [
+    "a copied",
+    "b whole",
+  ]);
 });
 
 Deno.test("row 67: planSends() sends each relative as what it has more than the one before", () => {
@@ -74,7 +85,7 @@ Deno.test("planSends() clones between a few unrelated subvolumes, and does not a
   assertEquals(planOf(few, { stored }), ["a of a0 b0 c0", "b of b0 a0 c0", "c of c0 a0 b0"]);
   const many = Array.from({ length: 100 }, (_, n) => subvolume(`m${n}`, { kept: [`k${n}`] }));
   const all = new Set(many.flatMap(({ parents }) => parents.map(({ identity }) => identity)));
-  const plan = planSends(many, { stored: all, sent: [], refused: new Set() });
+  const plan = planSends(many, { stored: all, sent: [], refused: new Set(), isTrusted: true });
   assertEquals(plan.filter(({ parent, clones }) => parent && clones.length === 0).length, 100);
 });
 
@@ -83,7 +94,12 @@ Deno.test("planSends() gives every subvolume its place once, whatever the famili
     { length: 3000 },
     (_, n) => subvolume(`v${n}`, { family: `f${n % 7}`, madeIn: n * 7919 % 1000 }),
   );
-  const plan = planSends(subvolumes, { stored: new Set(), sent: [], refused: new Set() });
+  const plan = planSends(subvolumes, {
+    stored: new Set(),
+    sent: [],
+    refused: new Set(),
+    isTrusted: true,
+  });
   const names = plan.map(({ subvolume }) => subvolume.path);
   assertEquals(names.toSorted(), subvolumes.map(({ path }) => path).toSorted());
   assertEquals(plan.filter(({ parent }) => parent === undefined).length, 7);
@@ -95,7 +111,12 @@ Deno.test("firstBatch() ends where the name of a snapshot comes again", () => {
     ...subvolume(name),
     snapshot: { path: `/snapshots/${name}`, identity: name },
   }));
-  const plan = planSends(subvolumes, { stored: new Set(), sent: [], refused: new Set() });
+  const plan = planSends(subvolumes, {
+    stored: new Set(),
+    sent: [],
+    refused: new Set(),
+    isTrusted: true,
+  });
   assertEquals(firstBatch(plan).map(({ subvolume }) => subvolume.path), ["/x/1", "/x/2"]);
   assertEquals(firstBatch(plan.slice(1)).length, 3);
 });
