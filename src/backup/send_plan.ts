@@ -1,3 +1,4 @@
+import { StatePool } from "../btrfs/lineage.ts";
 import type { SentSnapshot, SentSubvolume } from "../strategies/mod.ts";
 
 /** How a subvolume is to be sent. */
@@ -40,8 +41,8 @@ const mostClones = 8;
  * Plan how subvolumes are sent, one after the other: those that are related follow each other in the
  * order in which they were frozen, so that each can build upon the one before it.
  *
- * Each builds upon the newest kept snapshot of itself that the store has; else upon the relative that
- * is nearest in time and goes before it; else upon what the store has of a relative.
+ * Each builds upon the newest kept snapshot of itself that the store has; else upon the last of its
+ * earlier states that a relative holds which goes before it, or which the store has.
  */
 export function planSends(
   subvolumes: readonly SentSubvolume[],
@@ -59,16 +60,22 @@ export function planSends(
   const plan: PlannedSend[] = [];
   for (const family of families) {
     const kept = family.flatMap(newestHeld);
+    const pool = new StatePool<SentSnapshot>();
+    for (const snapshot of kept) pool.add(snapshot.states, snapshot);
     for (const [index, subvolume] of family.entries()) {
+      const { snapshot, parents, line } = subvolume;
+      // As soon as it is stored others can build upon it.
+      const nearest = pool.nearestOn(line);
+      if (!refused.has(snapshot.identity)) pool.add(snapshot.states, snapshot);
       if (!waiting.has(subvolume)) continue;
       waiting.delete(subvolume);
       const around = family.slice(Math.max(0, index - mostClones), index + mostClones)
         .filter((one) => one !== subvolume && !waiting.has(one));
       const near = nearestFirst(around, subvolume).map(({ snapshot }) => snapshot)
         .filter(({ identity }) => !refused.has(identity));
-      const parent = subvolume.parents.find(isHeld) ?? near[0] ?? kept[0];
+      const parent = parents.find(isHeld) ?? nearest;
       const others = [...near, ...kept.slice(0, mostClones), ...common];
-      const copy = isStored(subvolume.snapshot);
+      const copy = isStored(snapshot);
       plan.push(
         copy || parent === undefined
           ? { subvolume, copy, parent: undefined, clones: [] }

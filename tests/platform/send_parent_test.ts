@@ -181,3 +181,39 @@ sendTest("runs of btrfs-snapshot leave the kept snapshots alone", async (site, n
   const stored = nights.stored("btrfs/data", `${nights.storage}/${sent}`);
   assertEquals(await walk(stored), await walk((await keptOf(site))[0]!));
 });
+
+sendTest(
+  "row 84: subvolumes of one template are not mixed with one another",
+  async (site, nights) => {
+    await site.subvolume("btrfs/data/template");
+    site.write("btrfs/data/template/large", noise(1_000_000));
+    const names = ["one", "two", "three"];
+    for (const name of names) {
+      const [from, to] = ["template", name].map((name) => site.at(`btrfs/data/${name}`));
+      await sh("btrfs", "-q", "subvolume", "snapshot", from!, to!);
+    }
+    await sh("sync", "-f", site.at("btrfs"));
+    // In one transaction: the new ones have the same inode numbers, of the same generation.
+    await sh(
+      "sh",
+      "-c",
+      `cd "$0" && ln -s to/one one/link && ln -s to/two two/link &&
+    echo in a file >one/x && mkfifo two/x && mkdir three/x &&
+    echo in one >one/y && echo in two >two/y && echo in three >three/y`,
+      site.at("btrfs/data"),
+    );
+    await nights.runWell();
+    for (const name of names) {
+      const listing = (folder: string) =>
+        sh("sh", "-c", 'cd "$0" && ls -ln --time-style=+ && cat y', folder);
+      assertEquals(
+        await listing(nights.stored(`btrfs/data/${name}`)),
+        await listing(site.at(`btrfs/data/${name}`)),
+      );
+    }
+    // What they still have of the template is not sent again, and of what has changed only that.
+    assert(nights.bytes < 1_100_000, `${nights.bytes}`);
+    await nights.runWell();
+    assert(nights.bytes < 10_000, `${nights.bytes}`);
+  },
+);

@@ -1,19 +1,25 @@
 import { assertEquals } from "@std/assert";
 import { firstBatch, type Held, planSends } from "../../../src/backup/send_plan.ts";
+import type { State } from "../../../src/btrfs/lineage.ts";
 import type { SentSubvolume } from "../../../src/strategies/mod.ts";
 
-const snapshot = (identity: string) => ({ path: `/snapshots/${identity}`, identity });
+const snapshot = (identity: string, states: State[] = []) => ({
+  path: `/snapshots/${identity}`,
+  identity,
+  states,
+});
 
 function subvolume(
   name: string,
-  { family = name, madeIn = 1, kept = [] as string[] } = {},
+  { family = name, madeIn = 1, forkedIn = Infinity, kept = [] as string[] } = {},
 ): SentSubvolume {
   return {
     path: `/${name}`,
-    snapshot: snapshot(name),
-    parents: kept.map(snapshot),
+    snapshot: snapshot(name, [{ of: name, at: madeIn }, { of: family, at: madeIn }]),
+    parents: kept.map((identity) => snapshot(identity, [{ of: family, at: 0 }])),
     family,
     madeIn,
+    line: new Map([[name, Infinity], [family, forkedIn]]),
   };
 }
 
@@ -79,6 +85,24 @@ Deno.test("row 67: planSends() prefers a subvolume's own past, and then the near
   assertEquals(planOf([live], { sent: snapper, refused: ["s2"] }), ["live of s1"]);
 });
 
+Deno.test("row 84: planSends() builds upon no relative that went on by itself", () => {
+  // Two that were made of one template in 5, and changed in 7 and 8; it was changed in 6.
+  const fork = (name: string, madeIn: number) =>
+    subvolume(name, { family: "template", madeIn, forkedIn: 5 });
+  const only = (one: SentSubvolume): SentSubvolume => ({
+    ...one,
+    snapshot: { ...one.snapshot, states: one.snapshot.states.slice(0, 1) },
+  });
+  const template = (madeIn: number) => subvolume("template", { madeIn });
+  const [one, two] = [only(fork("one", 7)), only(fork("two", 8))];
+  assertEquals(planOf([template(6), one, two]), ["template whole", "one whole", "two whole"]);
+  assertEquals(planOf([template(4), one, two]), [
+    "template whole",
+    "one of template",
+    "two of template one",
+  ]);
+});
+
 Deno.test("planSends() clones between a few unrelated subvolumes, and does not among many", () => {
   const few = ["a", "b", "c"].map((name) => subvolume(name, { kept: [`${name}0`] }));
   const stored = ["a0", "b0", "c0"];
@@ -109,7 +133,7 @@ Deno.test("planSends() gives every subvolume its place once, whatever the famili
 Deno.test("firstBatch() ends where the name of a snapshot comes again", () => {
   const subvolumes = ["x/1", "x/2", "y/1", "y/3"].map((name) => ({
     ...subvolume(name),
-    snapshot: { path: `/snapshots/${name}`, identity: name },
+    snapshot: { path: `/snapshots/${name}`, identity: name, states: [] },
   }));
   const plan = planSends(subvolumes, {
     stored: new Set(),
