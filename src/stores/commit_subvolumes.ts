@@ -42,6 +42,7 @@ export const subvolumeCommit: CommitKind = {
     const { id: run, bytes } = claim;
     await removeSubvolumeFolder(manifest);
     writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes: [...records] }));
+    if (readManifest(arrived) === undefined) throw new Error("the manifest cannot be read again");
     await syncFilesystem(folder.path);
     fs.renameSync(arrived, archive);
     syncFolder(folder.path);

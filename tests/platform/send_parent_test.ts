@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh } from "../support/sh.ts";
@@ -217,3 +217,20 @@ sendTest(
     assert(nights.bytes < 10_000, `${nights.bytes}`);
   },
 );
+
+sendTest("row 84: a deleted folder that held a subvolume is gone", async (site, nights) => {
+  // The number of the subvolume must be greater than those of the inodes.
+  for (let count = 0; count < 20; count++) await site.subvolume(`btrfs/other${count}`);
+  site.makeFolder("btrfs/data/folder");
+  site.write("btrfs/data/folder/file", "in it");
+  await site.subvolume("btrfs/data/folder/nested");
+  await nights.runWell();
+  await sh("btrfs", "-q", "subvolume", "delete", site.at("btrfs/data/folder/nested"));
+  await sh("rm", "-r", site.at("btrfs/data/folder"));
+  const { stderr } = await nights.runWell();
+  assertMatch(stderr, /data: no increment possible: .* has o\d+-\d+-0/);
+  assertEquals(namesIn(nights.stored("btrfs/data")), namesIn(site.at("btrfs/data")));
+  site.makeFolder("btrfs/data/folder");
+  assertEquals(/no increment/.test((await nights.runWell()).stderr), false);
+  assertEquals(namesIn(nights.stored("btrfs/data")), namesIn(site.at("btrfs/data")));
+});
