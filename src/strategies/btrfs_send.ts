@@ -6,6 +6,7 @@ import { removeDeadSnapshots } from "../btrfs/leftovers.ts";
 import { deleteSnapshots, pathOf, type Snapshot } from "../btrfs/snapshots.ts";
 import {
   type Findings,
+  foldersIn,
   keyOf,
   type ListedFilesystem,
   oldSnapshots,
@@ -187,10 +188,11 @@ function snapshotsOf({ device, subvolume }: Root, kept: readonly Snapshot[]): Sn
 }
 
 async function describeAll(
-  { findings: { roots, filesystems }, snapshots }: Frost,
+  { findings, snapshots }: Frost,
   kept: readonly Snapshot[],
   run: RunId,
 ): Promise<SentSubvolume[]> {
+  const { roots, filesystems } = findings;
   const described = await Promise.all(filesystems.map(async ({ device, subvolumes }) => {
     const families = familiesOf(subvolumes);
     const byUuid = byUuidOf(subvolumes);
@@ -222,6 +224,7 @@ async function describeAll(
         madeIn: changes.get(snapshot.name) ??
           (subvolume.readOnly ? subvolume.madeIn : subvolume.generation),
         line: lineOf(subvolume, byUuid),
+        isNeeded: foldersIn(findings, root).length > 0,
       };
     });
   }));

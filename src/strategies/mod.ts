@@ -130,6 +130,8 @@ export interface SentSubvolume {
   readonly madeIn: number;
   /** The states that it has gone through: snapshots of others that hold one of them can be its parent. */
   readonly line: Line;
+  /** Whether a configured folder lies in it itself: then there is no archive without it. */
+  readonly isNeeded: boolean;
 }
 
 /** A read-only snapshot, and the uuid by which it is known where it was sent to. */

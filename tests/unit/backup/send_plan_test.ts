@@ -20,6 +20,7 @@ function subvolume(
     family,
     madeIn,
     line: new Map([[name, Infinity], [family, forkedIn]]),
+    isNeeded: false,
   };
 }
 
