@@ -1,5 +1,6 @@
 import { canSendCompressedData, sendScript, sendScriptCommand } from "../btrfs/send.ts";
-import { PlasmaError } from "../errors.ts";
+import { topFailed } from "../btrfs/tops.ts";
+import { PlasmaError, reasonOf } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import { digestOf, subvolumeName, type SubvolumeRecord } from "../stores/manifest.ts";
 import {
@@ -10,7 +11,8 @@ import {
   type StoredState,
 } from "../stores/mod.ts";
 import type { SentSubvolume, SubvolumeSource } from "../strategies/mod.ts";
-import { Producer, strictStage } from "../system/pipeline.ts";
+import { Producer, type Stage, strictStage } from "../system/pipeline.ts";
+import type { Command } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
 import { move, type StoredBytes, type TransferContext } from "./attempt.ts";
 import { commit, discardPending, findCommitted } from "./commit.ts";
@@ -60,6 +62,29 @@ const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code
  */
 const mostRefusals = 3;
 
+/** There is no other way to send it. */
+const isLast = ({ parent, copy }: PlannedSend) => parent === undefined && !copy;
+
+/** The code of errors that are not those of one subvolume. */
+const ofAll = "snapshots";
+const isOfAll = (error: unknown) => error instanceof PlasmaError && error.code === ofAll;
+
+function sendingStage(command: Command): Stage {
+  const { judge, ...stage } = strictStage(command, "send");
+  return {
+    ...stage,
+    judge(exit, messages) {
+      if (exit.code !== topFailed) return judge(exit, messages);
+      throw new PlasmaError("send", messages.slice(-3).join(" / "), { code: ofAll });
+    },
+  };
+}
+
+interface Sent extends Received {
+  /** It was refused by `btrfs send` itself, and not by the store. */
+  readonly isSendsOwn?: boolean;
+}
+
 /** Sends the subvolumes of one attempt. */
 class Sender {
   readonly #waiting: Set<SentSubvolume>;
@@ -92,25 +117,29 @@ class Sender {
       const plan = firstBatch(this.#plan());
       const received = await this.#send(plan);
       if (received === undefined) continue;
-      const { count, refusal } = received;
+      const { count, refusal, isSendsOwn = false } = received;
       for (const { subvolume } of plan.slice(0, count)) this.#noteSent(subvolume);
       const next = plan[count];
-      if (next !== undefined || refusal !== undefined) this.#noteRefusal(next, refusal);
+      if (next === undefined && refusal === undefined) continue;
+      if (isSendsOwn && next !== undefined && isLast(next)) this.#leaveOut(next, refusal);
+      else this.#noteRefusal(next, refusal);
     }
+    if (this.#records.length === 0) throw new PlasmaError("send", this.#leftOut.join("; "));
     const { id } = this;
     return { id, kind: "btrfs", bytes: this.#bytes, sha256: digestOf(this.#records) };
   }
 
   #plan(): readonly PlannedSend[] {
     const waiting = [...this.#waiting];
-    // Whatever the reason is: each further refusal would cost a connection.
-    if (this.#refusals >= 2 * mostRefusals) return waiting.map(sendWhole);
-    const isTrusted = this.#refusals < mostRefusals;
-    return planSends(waiting, {
-      stored: isTrusted ? this.#stored : new Set(),
+    const held = {
+      stored: this.#stored,
       sent: this.#sent,
       refused: this.#refused,
-    });
+      isTrusted: this.#refusals < mostRefusals,
+    };
+    // Whatever the reason is: each further refusal would cost a connection.
+    if (this.#refusals >= 2 * mostRefusals) return waiting.map((one) => sendWhole(one, held));
+    return planSends(waiting, held);
   }
 
   #noteSent(subvolume: SentSubvolume): void {
@@ -121,7 +150,7 @@ class Sender {
 
   /** @throws {PlasmaError} if there is no other way to send it */
   #noteRefusal(next: PlannedSend | undefined, refusal = "the streams were cut short"): void {
-    if (next === undefined || (next.parent === undefined && !next.copy)) {
+    if (next === undefined || isLast(next)) {
       throw refusalError(next === undefined ? refusal : `${next.subvolume.path}: ${refusal}`);
     }
     const { path, snapshot } = next.subvolume;
@@ -130,13 +159,30 @@ class Sender {
     this.#refusals++;
   }
 
+  readonly #leftOut: string[] = [];
+
+  /**
+   * What this machine cannot send, such as paths beyond 4096 bytes, costs nobody else the backup.
+   *
+   * @throws {PlasmaError} if a configured folder lies in it
+   */
+  #leaveOut({ subvolume }: PlannedSend, reason = "it failed"): void {
+    const words = `${subvolume.path}: ${reason}`;
+    if (subvolume.isNeeded) throw new PlasmaError("send", words, { code: "source" });
+    this.#waiting.delete(subvolume);
+    this.#leftOut.push(words);
+    const problem = `send: ${subvolume.path} is left out: ${reason}`;
+    const { problems } = this.run.outcome;
+    if (!problems.includes(problem)) problems.push(problem);
+  }
+
   #recordOf(subvolume: SentSubvolume): SubvolumeRecord {
     const { path, snapshot: { identity } } = subvolume;
     return { name: this.#names.get(subvolume)!, path, identity };
   }
 
   /** Undefined if what the store was to copy is not there any more: then that is sent. */
-  async #send(plan: readonly PlannedSend[]): Promise<Received | undefined> {
+  async #send(plan: readonly PlannedSend[]): Promise<Sent | undefined> {
     const { filters, store, log } = this.run;
     for (const { subvolume: { path }, copy, parent } of plan) {
       if (copy) log.detail(`${path}: stored already`);
@@ -164,11 +210,12 @@ class Sender {
       moved = (await move(bytes, reception, this.context, { hashed: false, onBytes })).bytes;
     } catch (error) {
       this.context.signal.throwIfAborted();
-      if (isTransient(error)) throw error;
+      if (isTransient(error) || isOfAll(error)) throw error;
       // A stream that was refused, or a snapshot that could not be sent: what came before it counts.
       const { count } = await reception.finish();
       if (count === plan.length) throw error;
-      return { count, refusal: error instanceof Error ? error.message : String(error) };
+      const isSendsOwn = error instanceof PlasmaError && error.code === "source";
+      return { count, refusal: reasonOf(error), isSendsOwn };
     } finally {
       this.#bytes += moved;
     }
@@ -177,7 +224,7 @@ class Sender {
 
   async #produce(plan: readonly PlannedSend[]): Promise<Producer> {
     const { filters, place } = this.run;
-    const send = strictStage(this.source.within(this.#command(plan)), "send");
+    const send = sendingStage(this.source.within(this.#command(plan)));
     return await Producer.start([send, ...filters.map(({ encoder }) => encoder)], place.folder);
   }
 

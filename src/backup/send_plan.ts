@@ -1,3 +1,4 @@
+import { StatePool } from "../btrfs/lineage.ts";
 import type { SentSnapshot, SentSubvolume } from "../strategies/mod.ts";
 
 /** How a subvolume is to be sent. */
@@ -11,13 +12,15 @@ export interface PlannedSend {
   readonly clones: readonly SentSnapshot[];
 }
 
-/** All of a subvolume, upon nothing. */
-export const sendWhole = (subvolume: SentSubvolume): PlannedSend => ({
-  subvolume,
-  copy: false,
-  parent: undefined,
-  clones: [],
-});
+/** A subvolume upon nothing: all of it, unless the store has it. */
+export const sendWhole = (
+  subvolume: SentSubvolume,
+  { stored, refused }: Pick<Held, "stored" | "refused">,
+): PlannedSend => {
+  const { identity } = subvolume.snapshot;
+  const copy = stored.has(identity) && !refused.has(identity);
+  return { subvolume, copy, parent: undefined, clones: [] };
+};
 
 /** What the store has, or will have when a subvolume's turn comes. */
 export interface Held {
@@ -27,6 +30,8 @@ export interface Held {
   readonly sent: readonly SentSubvolume[];
   /** Identities that must not be built upon: the store refused what did. */
   readonly refused: ReadonlySet<string>;
+  /** False if nothing is to be built upon what the store had before; copies are still made of it. */
+  readonly isTrusted: boolean;
 }
 
 /** `btrfs send` gets slower with each clone source; those that are nearest share most. */
@@ -36,14 +41,15 @@ const mostClones = 8;
  * Plan how subvolumes are sent, one after the other: those that are related follow each other in the
  * order in which they were frozen, so that each can build upon the one before it.
  *
- * Each builds upon the newest kept snapshot of itself that the store has; else upon the relative that
- * is nearest in time and goes before it; else upon what the store has of a relative.
+ * Each builds upon the newest kept snapshot of itself that the store has; else upon the last of its
+ * earlier states that a relative holds which goes before it, or which the store has.
  */
 export function planSends(
   subvolumes: readonly SentSubvolume[],
-  { stored, sent, refused }: Held,
+  { stored, sent, refused, isTrusted }: Held,
 ): PlannedSend[] {
-  const isHeld = ({ identity }: SentSnapshot) => stored.has(identity) && !refused.has(identity);
+  const isStored = ({ identity }: SentSnapshot) => stored.has(identity) && !refused.has(identity);
+  const isHeld = (snapshot: SentSnapshot) => isTrusted && isStored(snapshot);
   const newestHeld = ({ snapshot, parents }: SentSubvolume) =>
     [snapshot, ...parents].find(isHeld) ?? [];
   const all = [...sent, ...subvolumes];
@@ -54,16 +60,22 @@ export function planSends(
   const plan: PlannedSend[] = [];
   for (const family of families) {
     const kept = family.flatMap(newestHeld);
+    const pool = new StatePool<SentSnapshot>();
+    for (const snapshot of kept) pool.add(snapshot.states, snapshot);
     for (const [index, subvolume] of family.entries()) {
+      const { snapshot, parents, line } = subvolume;
+      // As soon as it is stored others can build upon it.
+      const nearest = pool.nearestOn(line);
+      if (!refused.has(snapshot.identity)) pool.add(snapshot.states, snapshot);
       if (!waiting.has(subvolume)) continue;
       waiting.delete(subvolume);
       const around = family.slice(Math.max(0, index - mostClones), index + mostClones)
         .filter((one) => one !== subvolume && !waiting.has(one));
       const near = nearestFirst(around, subvolume).map(({ snapshot }) => snapshot)
         .filter(({ identity }) => !refused.has(identity));
-      const parent = subvolume.parents.find(isHeld) ?? near[0] ?? kept[0];
+      const parent = parents.find(isHeld) ?? nearest;
       const others = [...near, ...kept.slice(0, mostClones), ...common];
-      const copy = isHeld(subvolume.snapshot);
+      const copy = isStored(snapshot);
       plan.push(
         copy || parent === undefined
           ? { subvolume, copy, parent: undefined, clones: [] }

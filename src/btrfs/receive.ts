@@ -23,7 +23,8 @@ export interface ReceivePlaces {
  * cloned by paths below the root of the mount, out of which ".." leads. So it runs in mounts of its
  * own, in which there are no devices, and the root of the mount is a folder that has the storage folder
  * at its place, read-only, and nothing else; it lies on the topmost filesystem, above which there is
- * nothing.
+ * nothing. What others upload at the same time is not seen either: parents are looked up by uuid, and
+ * anybody can give his own subvolume the uuid of another.
  *
  * Its standard output is kept open, but nothing is written to it: it may be a lock.
  *
@@ -70,8 +71,13 @@ if [ -n "$inside" ]; then
   mount --bind -- "$empty" "$scratch/root"
   mkdir -p -- "$scratch/root/$inside"
 fi
-mount --bind -- "$storage" "$scratch/root\${inside:+/$inside}"
-mount -o "remount,bind,ro,$safe" -- "$scratch/root\${inside:+/$inside}"
+view=$scratch/root\${inside:+/$inside} own=\${target#"$storage"}
+mount --bind -- "$storage" "$view"
+mount -o "remount,bind,ro,$safe" -- "$view"
+mount -t tmpfs -o "mode=0700,size=64k,$safe" plasma "$view/.plasma"
+mkdir -p -- "$view$own"
+mount --bind -- "$target" "$view$own"
+mount -o "remount,bind,ro,$safe" -- "$view$own"
 cd -- "$scratch/root"
 mount --move -- "$scratch" /
 exec btrfs --quiet receive -C -m . -- "$target"

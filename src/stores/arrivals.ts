@@ -55,11 +55,21 @@ type Ids = Pick<SubvolumeIds, "parentUuid" | "receivedUuid">;
 
 function problemOf(path: string, { parentUuid }: Ids, { parent }: Expected) {
   if (!isReadOnly(path)) return "is not read-only: the stream was not complete";
-  if (parent !== undefined && parentUuid === undefined) {
-    return "was not made of the parent that was announced";
+  if (parent === undefined) return undefined;
+  if (parentUuid === undefined) return "was not made of the parent that was announced";
+  const left = [...Deno.readDirSync(path)].find(({ name }) => isSendsOwn(name));
+  if (left !== undefined) {
+    return `has ${left.name}, which an increment may leave of a deleted folder`;
   }
   return undefined;
 }
+
+/**
+ * Names that `btrfs send` gives at the root to what is on its way (gen_unique_name in fs/btrfs/send.c).
+ * Of a folder that held a subvolume, both being gone, the kernel may forget to send the end: what came
+ * before (can_rmdir) looks at the number of the subvolume as if it were that of an inode.
+ */
+const isSendsOwn = (name: string) => /^o\d+-\d+-\d+$/.test(name);
 
 /** Names that have a row to themselves in the list of `btrfs`; those that agents give have. */
 // deno-lint-ignore no-control-regex

@@ -65,17 +65,21 @@ async function commitAs(
   const contents = folder.contents();
   try {
     let name = kind.finishInterrupted(folder, contents, claim);
+    const wasInterrupted = name !== undefined;
     if (name === undefined) {
       if (!await kind.isReceived(folder, claim)) return committedBefore(folder, contents, claim);
       name = await publish(folder, contents, claim, kind, clock);
     }
-    appendToJournal(folder.journal, [{
-      event: "stored",
-      archive: name,
-      run: claim.id,
-      bytes: claim.bytes,
-      sha256: claim.sha256,
-    }]);
+    // Of one that was cut short it may be there.
+    if (!wasInterrupted || findStored(folder.journal, claim.id)?.archive !== name) {
+      appendToJournal(folder.journal, [{
+        event: "stored",
+        archive: name,
+        run: claim.id,
+        bytes: claim.bytes,
+        sha256: claim.sha256,
+      }]);
+    }
     // Last of all: by these files a commit that is cut short is known again.
     await removeFiles(folder, claim.id);
     return { name };

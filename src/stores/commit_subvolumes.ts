@@ -4,7 +4,7 @@ import { syncFolder, writeDurably } from "../system/durable.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
 import type { StorageFolder } from "./folder.ts";
 import { incomingFiles } from "./incoming.ts";
-import { digestOf, formatManifest, manifestName, readManifest } from "./manifest.ts";
+import { digestOf, formatManifest, manifestName, readManifest, streamBytes } from "./manifest.ts";
 import type { Claim } from "./mod.ts";
 import { arrivingFolder, readRecords } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
@@ -21,10 +21,10 @@ export const subvolumeCommit: CommitKind = {
     if (records !== undefined && digestOf(records) === claim.sha256) return true;
     return await refuseMismatch(folder, claim, "these are other subvolumes, or not all of them");
   },
-  finishInterrupted(folder, contents, { id }) {
+  finishInterrupted(folder, contents, { id, bytes, sha256 }) {
     // As long as there is an upload it has not become an archive.
     if (isPresent(arrivingFolder(incomingFiles(folder, id).subvolumes))) return undefined;
-    const name = findByRun(contents, folder.path, id);
+    const name = findByRun(contents, folder.path, { id, bytes, sha256 });
     if (name === undefined) return undefined;
     syncFolder(folder.path);
     return name;
@@ -42,6 +42,7 @@ export const subvolumeCommit: CommitKind = {
     const { id: run, bytes } = claim;
     await removeSubvolumeFolder(manifest);
     writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes: [...records] }));
+    if (readManifest(arrived) === undefined) throw new Error("the manifest cannot be read again");
     await syncFilesystem(folder.path);
     fs.renameSync(arrived, archive);
     syncFolder(folder.path);
@@ -61,10 +62,13 @@ async function lockUpload(folder: StorageFolder, { id }: Claim): Promise<UploadL
 function findByRun(
   { archives }: { archives: readonly { name: string; kind: string }[] },
   path: string,
-  id: string,
+  { id, bytes, sha256 }: Pick<Claim, "id" | "bytes" | "sha256">,
 ): string | undefined {
-  return archives.filter(({ kind }) => kind === "btrfs")
-    .find(({ name }) => readManifest(`${path}/${name}`)?.run === id)?.name;
+  return archives.filter(({ kind }) => kind === "btrfs").find(({ name }) => {
+    const manifest = readManifest(`${path}/${name}`);
+    if (manifest?.run !== id) return false;
+    return streamBytes(manifest) === bytes && digestOf(manifest.subvolumes) === sha256;
+  })?.name;
 }
 
 function isPresent(path: string): boolean {

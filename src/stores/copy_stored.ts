@@ -1,8 +1,6 @@
 import { PlasmaError } from "../errors.ts";
 import { run } from "../system/process.ts";
-import type { StorageFolder } from "./folder.ts";
 import type { ReceiveOrder } from "./mod.ts";
-import { storedPaths } from "./stored_subvolumes.ts";
 
 /** How many subvolumes one shell copies. */
 const batch = 500;
@@ -10,15 +8,14 @@ const batch = 500;
 /**
  * Copy subvolumes that are stored already to where others arrive: the same snapshots, not sent again.
  *
+ * @param stored where they lie, by identity, see findStoredSubvolumes()
  * @throws {PlasmaError} if one of them is not stored
  */
 export async function copyStored(
-  storage: StorageFolder,
+  stored: ReadonlyMap<string, string>,
   orders: readonly ReceiveOrder[],
   target: string,
 ): Promise<void> {
-  if (orders.length === 0) return;
-  const stored = storedPaths(storage);
   const pairs = orders.map(({ identity }, index) => {
     const path = stored.get(identity);
     if (path !== undefined) return [path, `${target}/copy-${index}`];

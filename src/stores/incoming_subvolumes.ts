@@ -12,10 +12,17 @@ import { copyStored } from "./copy_stored.ts";
 import type { StorageFolder } from "./folder.ts";
 import { countOthers, incomingFiles, isPresent, removeDeadUploads } from "./incoming.ts";
 import type { SubvolumeRecord } from "./manifest.ts";
-import { type ReceiveBatch, type Received, type Reception, refusalError } from "./mod.ts";
+import {
+  type ReceiveBatch,
+  type Received,
+  type ReceiveOrder,
+  type Reception,
+  refusalError,
+} from "./mod.ts";
 import { ReceiveWatch } from "./receive_watch.ts";
 import { appendRecords, arrivingFolder, readLines } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
+import { findStoredSubvolumes } from "./stored_subvolumes.ts";
 import { requirePlace, tooLarge, type UploadLimits } from "./upload_limits.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
@@ -90,7 +97,12 @@ export class IncomingSubvolumes implements Reception {
       await removeSubvolumeFolder(places.empty);
       for (const folder of [places.arriving, places.empty]) makePrivateFolder(folder);
       const { orders } = batch;
-      await copyStored(storage, orders.filter(({ copy }) => copy), places.arriving);
+      const stored = await findStoredSubvolumes(
+        storage,
+        new Set(orders.map(({ identity }) => identity)),
+      );
+      refuseSeconds(orders, stored);
+      await copyStored(stored, orders.filter(({ copy }) => copy), places.arriving);
       pipes = await PipeFolder.make();
       const programs = orders.every(({ copy }) => copy)
         ? undefined
@@ -191,6 +203,19 @@ export class IncomingSubvolumes implements Reception {
     await this.pipes[Symbol.asyncDispose]();
     this.lock[Symbol.dispose]();
   }
+}
+
+/**
+ * Nothing but a copy goes by the identity of what is stored: whoever has the key could else put
+ * something of his own in its place, of which later archives would be made.
+ */
+function refuseSeconds(orders: readonly ReceiveOrder[], stored: ReadonlyMap<string, string>): void {
+  const second = orders.find(({ copy, identity }) => !copy && stored.has(identity));
+  if (second === undefined) return;
+  throw new PlasmaError("storage", `${second.path}: a subvolume of this uuid is stored already`, {
+    code: "stored",
+    remedy: "nothing was received; if this goes on, somebody else uses the key of this server",
+  });
 }
 
 async function startReceiving(

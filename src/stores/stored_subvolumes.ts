@@ -1,7 +1,7 @@
 import { eachSubvolume } from "../btrfs/list.ts";
 import { subvolumeInode } from "../btrfs/subvolumes.ts";
 import { compareArchives, isSubvolumeArchive } from "../rotation/archive_name.ts";
-import type { StorageFolder } from "./folder.ts";
+import type { FolderContents, StorageFolder } from "./folder.ts";
 import { readManifest } from "./manifest.ts";
 
 /** No more are told to agents; those of the newest archives. */
@@ -12,28 +12,59 @@ const mostIdentities = 50_000;
  * filesystem tells: a wrong one costs no more than an increment that is refused.
  */
 export async function storedIdentities(folder: StorageFolder): Promise<string[]> {
-  const stored = storedPaths(folder);
+  const stored = namedIdentities(folder);
   if (stored.size === 0) return [];
   const readOnly = new Set<string>();
   await eachSubvolume(folder.path, { readOnly: true }, ({ receivedUuid }) => {
     if (receivedUuid !== undefined && stored.has(receivedUuid)) readOnly.add(receivedUuid);
   });
-  return [...stored.keys()].filter((identity) => readOnly.has(identity));
+  return [...stored].filter((identity) => readOnly.has(identity));
 }
 
-/** Where stored subvolumes lie, by identity; those of the newest archives first, and not all. */
-export function storedPaths(folder: StorageFolder): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  const archives = folder.contents().archives.filter(({ name }) => isSubvolumeArchive(name));
-  for (const { name } of archives.sort((a, b) => compareArchives(b, a))) {
+/** What the manifests name and is there; that of the newest archives, and not all. */
+function namedIdentities(folder: StorageFolder): ReadonlySet<string> {
+  const named = new Set<string>();
+  for (const { name } of archivesOf(folder).reverse()) {
     const path = `${folder.path}/${name}`;
-    for (const record of readManifest(path)?.subvolumes ?? []) {
-      const stored = `${path}/${record.name}`;
-      if (!found.has(record.identity) && isSubvolume(stored)) found.set(record.identity, stored);
+    for (const { name, identity } of readManifest(path)?.subvolumes ?? []) {
+      if (!named.has(identity) && isSubvolume(`${path}/${name}`)) named.add(identity);
     }
-    if (found.size >= mostIdentities) break;
+    if (named.size >= mostIdentities) break;
+  }
+  return named;
+}
+
+/**
+ * Where subvolumes lie that are in an archive, and still are what was received, by identity. Of several
+ * it is that of the oldest archive: what came later under the same identity proves nothing of its own.
+ */
+export async function findStoredSubvolumes(
+  folder: StorageFolder,
+  wanted: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, string>> {
+  const archives = archivesOf(folder);
+  const found = new Map<string, string>();
+  if (archives.length === 0) return found;
+  const intact = new Map<string, string>();
+  await eachSubvolume(folder.path, { readOnly: true }, ({ receivedUuid, path }) => {
+    if (receivedUuid === undefined || !wanted.has(receivedUuid)) return;
+    intact.set(path.split("/").slice(-2).join("/"), receivedUuid);
+  });
+  if (intact.size === 0) return found;
+  for (const { name: archive } of archives) {
+    for (const { name, identity } of readManifest(`${folder.path}/${archive}`)?.subvolumes ?? []) {
+      const path = `${folder.path}/${archive}/${name}`;
+      const isIt = intact.get(`${archive}/${name}`) === identity && isSubvolume(path);
+      if (isIt && !found.has(identity)) found.set(identity, path);
+    }
   }
   return found;
+}
+
+/** The oldest first. */
+function archivesOf(folder: StorageFolder): FolderContents["archives"][number][] {
+  return folder.contents().archives.filter(({ name }) => isSubvolumeArchive(name))
+    .sort(compareArchives);
 }
 
 function isSubvolume(path: string): boolean {

@@ -1,9 +1,12 @@
 import { familiesOf } from "../btrfs/family.ts";
+import { readLastChanges } from "../btrfs/last_change.ts";
+import { byUuidOf, lineOf, statesOf } from "../btrfs/lineage.ts";
 import { freeze, type Frost } from "../btrfs/freeze.ts";
 import { removeDeadSnapshots } from "../btrfs/leftovers.ts";
 import { deleteSnapshots, pathOf, type Snapshot } from "../btrfs/snapshots.ts";
 import {
   type Findings,
+  foldersIn,
   keyOf,
   type ListedFilesystem,
   oldSnapshots,
@@ -15,7 +18,7 @@ import { type Top, withTops } from "../btrfs/tops.ts";
 import { PlasmaError } from "../errors.ts";
 import type { Command } from "../system/process.ts";
 import { maximumSubvolumes } from "../stores/manifest.ts";
-import { isSameOwner } from "../system/run_id.ts";
+import { isSameOwner, type RunId } from "../system/run_id.ts";
 import { isWithin } from "../system/paths.ts";
 import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
 import { PathPatterns } from "./exclusions.ts";
@@ -157,7 +160,8 @@ async function openSource(
   const reuse = (root: Root) =>
     snapshotsOf(root, intact).find((snapshot) => isUnchangedSince(snapshot, root));
   const frost = await freeze(found, { run: id, isKept: true, look, reuse });
-  return new OpenSubvolumes(describeAll(frost, intact), frost, kept, [
+  const subvolumes = await describeAll(frost, intact, id);
+  return new OpenSubvolumes(subvolumes, frost, kept, [
     ...problems,
     ...frost.problems,
   ]);
@@ -187,32 +191,49 @@ function snapshotsOf({ device, subvolume }: Root, kept: readonly Snapshot[]): Sn
   ).toSorted((a, b) => b.subvolume.madeIn - a.subvolume.madeIn);
 }
 
-function describeAll(
-  { findings: { roots, filesystems }, snapshots }: Frost,
+async function describeAll(
+  { findings, snapshots }: Frost,
   kept: readonly Snapshot[],
-): SentSubvolume[] {
-  const families = new Map(filesystems.map(({ device, subvolumes }) => [
-    device,
-    familiesOf(subvolumes),
-  ]));
-  return roots.map((root) => {
-    const { device, subvolume, path } = root;
-    const snapshot = snapshots.get(keyOf(root))!;
-    return {
-      path,
-      snapshot: sent(snapshot),
-      parents: snapshotsOf(root, kept).map(sent),
-      family: families.get(device)!.get(subvolume.id)!,
-      madeIn: subvolume.readOnly ? subvolume.madeIn : subvolume.generation,
-    };
-  });
+  run: RunId,
+): Promise<SentSubvolume[]> {
+  const { roots, filesystems } = findings;
+  const described = await Promise.all(filesystems.map(async ({ device, subvolumes }) => {
+    const families = familiesOf(subvolumes);
+    const byUuid = byUuidOf(subvolumes);
+    const own = roots.filter((root) => root.device === device)
+      .map((root) => ({ root, family: families.get(root.subvolume.id)! }));
+    const unsure = [...Map.groupBy(own, ({ family }) => family).values()].filter((members) =>
+      members.length > 1 && members.some(({ root }) => snapshotsOf(root, kept).length === 0)
+    ).flat().map(({ root }) => snapshots.get(keyOf(root))!);
+    const changes = await readLastChanges(unsure.filter((snapshot) => snapshot.run === run));
+    return own.map(({ root, family }): SentSubvolume => {
+      const { subvolume, path } = root;
+      // A snapshot of ours goes by its own uuid, see takeSnapshots().
+      const sent = (snapshot: Snapshot): SentSnapshot => ({
+        path: pathOf(snapshot),
+        identity: identityOf(snapshot),
+        states: statesOf(
+          subvolume,
+          snapshot.subvolume.madeIn,
+          changes.get(snapshot.name),
+          byUuid,
+        ),
+      });
+      const snapshot = snapshots.get(keyOf(root))!;
+      return {
+        path,
+        snapshot: sent(snapshot),
+        parents: snapshotsOf(root, kept).map(sent),
+        family,
+        madeIn: changes.get(snapshot.name) ??
+          (subvolume.readOnly ? subvolume.madeIn : subvolume.generation),
+        line: lineOf(subvolume, byUuid),
+        isNeeded: foldersIn(findings, root).length > 0,
+      };
+    });
+  }));
+  return described.flat();
 }
-
-/** A snapshot of ours goes by its own uuid, see takeSnapshots(). */
-const sent = (snapshot: Snapshot): SentSnapshot => ({
-  path: pathOf(snapshot),
-  identity: identityOf(snapshot),
-});
 
 const identityOf = ({ subvolume: { uuid, receivedUuid } }: Snapshot) => receivedUuid ?? uuid ?? "";
 

@@ -1,3 +1,4 @@
+import type { Line, State } from "../btrfs/lineage.ts";
 import type { AgentConfig } from "../config/agent.ts";
 import type { Command, Exit } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
@@ -125,14 +126,20 @@ export interface SentSubvolume {
    * share extents.
    */
   readonly family: string;
-  /** The transaction of the filesystem in which its state was frozen; relatives that are near share most. */
+  /** The transaction of the filesystem that its state is of; relatives that are near share most. */
   readonly madeIn: number;
+  /** The states that it has gone through: snapshots of others that hold one of them can be its parent. */
+  readonly line: Line;
+  /** Whether a configured folder lies in it itself: then there is no archive without it. */
+  readonly isNeeded: boolean;
 }
 
 /** A read-only snapshot, and the uuid by which it is known where it was sent to. */
 export interface SentSnapshot {
   readonly path: string;
   readonly identity: string;
+  /** What it holds. */
+  readonly states: readonly State[];
 }
 
 /** What a strategy needs to know. */

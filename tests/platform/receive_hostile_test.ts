@@ -9,13 +9,15 @@ import {
   uuidBytes,
 } from "../support/send_stream.ts";
 import { request, runId, serve } from "../support/serve.ts";
-import { sh, tryRun } from "../support/sh.ts";
+import { sh, tryRun, until } from "../support/sh.ts";
 import { btrfsTest, type Site } from "../support/site.ts";
 import { digestOf } from "../../src/stores/manifest.ts";
 
 /** The identity of what an attacker sends. */
 const identity = "11111111-2222-3333-4444-555555555555";
 const order = { name: "srv", identity };
+/** That of an agent of its own: what runs of the same one have begun is taken for dead. */
+const otherRun = runId(6, "fedcba98");
 const text = (value: string) => new TextEncoder().encode(value);
 
 /**
@@ -279,6 +281,78 @@ btrfsTest("row 47: subvolumes moved into one another are removed with the upload
   );
 });
 
+btrfsTest("row 47: nothing takes the place of a stored subvolume", async (site) => {
+  const field = await Battlefield.make(site);
+  const stored = await field.stored(field.root);
+  const orders = [{ name: "srv", identity: stored.identity }];
+  const write: StreamCommand[] = [
+    ["mkfile", { path: "secret", ino: 300 }],
+    ["write", { path: "secret", offset: 0, data: text("of the attacker") }],
+  ];
+  const stream = subvolumeStream("x", stored.identity, write);
+  const { ok, answer, wasReady } = await field.send([], { stream, orders });
+  assertEquals([ok, wasReady], [false, false], JSON.stringify(answer));
+  assertEquals((answer.error as { code: string }).code, "stored");
+  assertEquals(namesIn(`${field.root}/.plasma/incoming`), []);
+  // Under another one it may come, and the server goes on as if there were nothing.
+  const other = subvolumeStream("x", identity, write);
+  assertEquals((await field.send([], { stream: other })).answer.count, 1);
+  for (const change of ["", "more of the victim"]) {
+    if (change !== "") site.write("btrfs/source/more", change);
+    const { code, stderr } = await site.backUp(["btrfs/source"], {
+      strategy: "btrfs-send",
+      remoteFolder: field.root,
+    });
+    assertEquals(code, 0, stderr);
+    const { path } = await field.stored(field.root);
+    assertEquals(await sh("diff", "-r", site.at("btrfs/source"), path), "");
+  }
+});
+
+btrfsTest("row 47: what another upload brings is built upon by none", async (site) => {
+  const field = await Battlefield.make(site);
+  const stored = await field.stored(field.root);
+  site.write("btrfs/source/secret", "of the next day ".repeat(1000));
+  await sh("btrfs", "subvolume", "snapshot", "-r", site.at("btrfs/source"), site.at("btrfs/next"));
+  const kept = (await sh("sh", "-c", 'ls -d "$0"/.plasma/*', site.at("btrfs"))).trim().split("\n");
+  const parents = await Promise.all(kept.map(async (path) => {
+    return (await sh("btrfs", "subvolume", "show", path)).includes(stored.identity) ? [path] : [];
+  }));
+  const parent = parents.flat()[0]!;
+  const file = site.at("increment");
+  await sh("btrfs", "send", "-q", "-p", parent, "-f", file, site.at("btrfs/next"));
+  const next = /^\s+UUID:\s+(\S+)/m.exec(
+    await sh("btrfs", "subvolume", "show", site.at("btrfs/next")),
+  )![1]!;
+  const increment = { orders: [{ name: "srv", identity: next, parent: stored.identity }] };
+  const bytes = Deno.readFileSync(file);
+  const flags = field.flags;
+  assertEquals(
+    (await field.send([], { ...increment, stream: bytes, run: runId(4) })).answer.count,
+    1,
+    "what is stored may be built upon",
+  );
+  await serve(request("abort", { folder: field.root, run: runId(4) }), flags);
+  // Now only the attacker has something of that uuid, in an upload that does not end.
+  await sh("btrfs", "subvolume", "delete", stored.path);
+  const fake = subvolumeStream("x", stored.identity, [["mkfile", { path: "secret", ino: 300 }]]);
+  const { promise: isOver, resolve: end } = Promise.withResolvers<void>();
+  async function* stream() {
+    yield fake;
+    await isOver;
+  }
+  const attack = receive({ folder: field.root, run: runId(5), orders: [order], flags }, stream());
+  const arrived = `${field.root}/.plasma/incoming/${runId(5)}.btrfs/in/x`;
+  await until("it has arrived", async () => {
+    const { stdout } = await tryRun("btrfs", "subvolume", "show", arrived);
+    return stdout.includes(stored.identity);
+  });
+  const { answer } = await field.send([], { ...increment, stream: bytes, run: otherRun });
+  assertEquals(answer.count, 0, JSON.stringify(answer));
+  end();
+  await attack;
+});
+
 btrfsTest("row 49: what was received is not committed as something else", async (site) => {
   const field = await Battlefield.make(site);
   const archives = archivesIn(field.root);
@@ -298,13 +372,23 @@ btrfsTest("row 49: what was received is not committed as something else", async 
     assertEquals(archivesIn(field.root), archives);
   }
   const good = { kind: "btrfs", bytes: 5, sha256: digestOf(records) };
-  const commit = request("commit", { folder: field.root, run: runId(), ...good });
+  const commit = (claim: object) =>
+    serve(request("commit", { folder: field.root, run: runId(), ...claim }), field.flags);
+  const stored = () => {
+    const lines = Deno.readTextFileSync(`${field.root}/.plasma/journal.jsonl`).trim().split("\n");
+    return lines.filter((line) => line.includes(runId())).length;
+  };
   for (let time = 0; time < 2; time++) {
-    const { ok, answer } = await serve(commit, field.flags);
+    const { ok, answer } = await commit(good);
     assertEquals([ok, archivesIn(field.root).length], [true, 2], JSON.stringify(answer));
   }
+  assertEquals((await commit({ ...good, sha256: empty })).ok, false);
+  await commit({ ...good, bytes: 500 });
+  assertEquals(stored(), 1, "the journal says it once");
   // A list of other subvolumes is no list of these, and then nothing is left.
-  await field.send([], { run: runId(2) });
+  const second = { ...order, identity: identity.replaceAll("1", "9") };
+  const stream = subvolumeStream("x", second.identity, []);
+  await field.send([], { run: runId(2), orders: [second], stream });
   const wrong = request("commit", { folder: field.root, run: runId(2), ...claims[2] });
   const { ok, message } = await serve(wrong, field.flags);
   assertEquals(ok, false);

@@ -154,9 +154,14 @@ sendTest(
     exec "$real" "$@"`,
     );
     const { code, stderr } = await nights.run();
-    assertEquals(code, 1, stderr);
-    assertMatch(stderr, /no more/);
-    assertEquals(nights.archives, []);
+    assertEquals(code, 3, stderr);
+    assertMatch(stderr, /data\/b is left out: .*no more/);
+    assertEquals(nights.records().map(({ name }) => name.split("%2F").at(-1)).sort(), [
+      "a",
+      "c",
+      "d",
+      "data",
+    ]);
     assertEquals(namesIn(`${nights.storage}/.plasma/incoming`), []);
     await nights.runWell();
   },
@@ -172,3 +177,30 @@ sendOverSshTest("what is stored already is copied, compressed or not", async (si
     assert(nights.bytes < 100, `${nights.bytes}`);
   }
 });
+
+sendTest(
+  "row 53: a subvolume that cannot be sent costs the others nothing",
+  async (site, nights) => {
+    await makeMany(site, ["a", "b"]);
+    // Deeper than a path may be long: from within.
+    const dig = "import os, sys; os.chdir(sys.argv[1])\n" +
+      "for name in ['d' * 200] * 30: os.mkdir(name); os.chdir(name)";
+    await sh("python3", "-c", dig, site.at("btrfs/data/a"));
+    for (let night = 0; night < 2; night++) {
+      site.write("btrfs/data/b/file", `changed ${night}`);
+      const { code, stderr } = await nights.run();
+      assertEquals(code, 3, stderr);
+      assertMatch(stderr, /data\/a is left out: .*File name too long/);
+      assertEquals(nights.records().map(({ name }) => name.split("%2F").at(-1)).sort(), [
+        "b",
+        "data",
+      ]);
+      await nights.assertNewestIsAsSent();
+    }
+    // What was asked for itself is not left out.
+    const alone = await site.backUp(["btrfs/data/a"], nights.more);
+    assertEquals(alone.code, 1, alone.stderr);
+    await sh("rm", "-r", site.at(`btrfs/data/a/${"d".repeat(200)}`));
+    await nights.runWell();
+  },
+);

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh } from "../support/sh.ts";
@@ -180,4 +180,57 @@ sendTest("runs of btrfs-snapshot leave the kept snapshots alone", async (site, n
   const sent = nights.archives.filter((name) => name.endsWith(".btrfs")).at(-1)!;
   const stored = nights.stored("btrfs/data", `${nights.storage}/${sent}`);
   assertEquals(await walk(stored), await walk((await keptOf(site))[0]!));
+});
+
+sendTest(
+  "row 84: subvolumes of one template are not mixed with one another",
+  async (site, nights) => {
+    await site.subvolume("btrfs/data/template");
+    site.write("btrfs/data/template/large", noise(1_000_000));
+    const names = ["one", "two", "three"];
+    for (const name of names) {
+      const [from, to] = ["template", name].map((name) => site.at(`btrfs/data/${name}`));
+      await sh("btrfs", "-q", "subvolume", "snapshot", from!, to!);
+    }
+    await sh("sync", "-f", site.at("btrfs"));
+    // In one transaction: the new ones have the same inode numbers, of the same generation.
+    await sh(
+      "sh",
+      "-c",
+      `cd "$0" && ln -s to/one one/link && ln -s to/two two/link &&
+    echo in a file >one/x && mkfifo two/x && mkdir three/x &&
+    echo in one >one/y && echo in two >two/y && echo in three >three/y`,
+      site.at("btrfs/data"),
+    );
+    await nights.runWell();
+    for (const name of names) {
+      const listing = (folder: string) =>
+        sh("sh", "-c", 'cd "$0" && ls -ln --time-style=+ && cat y', folder);
+      assertEquals(
+        await listing(nights.stored(`btrfs/data/${name}`)),
+        await listing(site.at(`btrfs/data/${name}`)),
+      );
+    }
+    // What they still have of the template is not sent again, and of what has changed only that.
+    assert(nights.bytes < 1_100_000, `${nights.bytes}`);
+    await nights.runWell();
+    assert(nights.bytes < 10_000, `${nights.bytes}`);
+  },
+);
+
+sendTest("row 84: a deleted folder that held a subvolume is gone", async (site, nights) => {
+  // The number of the subvolume must be greater than those of the inodes.
+  for (let count = 0; count < 20; count++) await site.subvolume(`btrfs/other${count}`);
+  site.makeFolder("btrfs/data/folder");
+  site.write("btrfs/data/folder/file", "in it");
+  await site.subvolume("btrfs/data/folder/nested");
+  await nights.runWell();
+  await sh("btrfs", "-q", "subvolume", "delete", site.at("btrfs/data/folder/nested"));
+  await sh("rm", "-r", site.at("btrfs/data/folder"));
+  const { stderr } = await nights.runWell();
+  assertMatch(stderr, /data: no increment possible: .* has o\d+-\d+-0/);
+  assertEquals(namesIn(nights.stored("btrfs/data")), namesIn(site.at("btrfs/data")));
+  site.makeFolder("btrfs/data/folder");
+  assertEquals(/no increment/.test((await nights.runWell()).stderr), false);
+  assertEquals(namesIn(nights.stored("btrfs/data")), namesIn(site.at("btrfs/data")));
 });

@@ -1,28 +1,40 @@
 import { assertEquals } from "@std/assert";
 import { firstBatch, type Held, planSends } from "../../../src/backup/send_plan.ts";
+import type { State } from "../../../src/btrfs/lineage.ts";
 import type { SentSubvolume } from "../../../src/strategies/mod.ts";
 
-const snapshot = (identity: string) => ({ path: `/snapshots/${identity}`, identity });
+const snapshot = (identity: string, states: State[] = []) => ({
+  path: `/snapshots/${identity}`,
+  identity,
+  states,
+});
 
 function subvolume(
   name: string,
-  { family = name, madeIn = 1, kept = [] as string[] } = {},
+  { family = name, madeIn = 1, forkedIn = Infinity, kept = [] as string[] } = {},
 ): SentSubvolume {
   return {
     path: `/${name}`,
-    snapshot: snapshot(name),
-    parents: kept.map(snapshot),
+    snapshot: snapshot(name, [{ of: name, at: madeIn }, { of: family, at: madeIn }]),
+    parents: kept.map((identity) => snapshot(identity, [{ of: family, at: 0 }])),
     family,
     madeIn,
+    line: new Map([[name, Infinity], [family, forkedIn]]),
+    isNeeded: false,
   };
 }
 
 /** The plan as lines: what, of which parent, with which clone sources. */
 function planOf(
   subvolumes: readonly SentSubvolume[],
-  { stored = [] as string[], sent = [] as SentSubvolume[], refused = [] as string[] } = {},
+  {
+    stored = [] as string[],
+    sent = [] as SentSubvolume[],
+    refused = [] as string[],
+    isTrusted = true,
+  } = {},
 ): string[] {
-  const held: Held = { stored: new Set(stored), sent, refused: new Set(refused) };
+  const held: Held = { stored: new Set(stored), sent, refused: new Set(refused), isTrusted };
   return planSends(subvolumes, held).map(({ subvolume, copy, parent, clones }) => {
     const from = copy ? "copied" : parent === undefined ? "whole" : `of ${parent.identity}`;
     return [subvolume.snapshot.identity, from, ...clones.map(({ identity }) => identity)].join(" ");
@@ -40,6 +52,12 @@ Deno.test("planSends() builds upon the newest kept snapshot that the store has",
 Deno.test("planSends() copies what the store has as it is", () => {
   assertEquals(planOf([subvolume("a")], { stored: ["a"] }), ["a copied"]);
   assertEquals(planOf([subvolume("a")], { stored: ["a"], refused: ["a"] }), ["a whole"]);
+  // Nothing else may go by what is stored already, so these are copied to the last.
+  const untrusted = { stored: ["a", "b1"], isTrusted: false };
+  assertEquals(planOf([subvolume("a"), subvolume("b", { kept: ["b1"] })], untrusted), [
+    "a copied",
+    "b whole",
+  ]);
 });
 
 Deno.test("row 67: planSends() sends each relative as what it has more than the one before", () => {
@@ -68,13 +86,31 @@ Deno.test("row 67: planSends() prefers a subvolume's own past, and then the near
   assertEquals(planOf([live], { sent: snapper, refused: ["s2"] }), ["live of s1"]);
 });
 
+Deno.test("row 84: planSends() builds upon no relative that went on by itself", () => {
+  // Two that were made of one template in 5, and changed in 7 and 8; it was changed in 6.
+  const fork = (name: string, madeIn: number) =>
+    subvolume(name, { family: "template", madeIn, forkedIn: 5 });
+  const only = (one: SentSubvolume): SentSubvolume => ({
+    ...one,
+    snapshot: { ...one.snapshot, states: one.snapshot.states.slice(0, 1) },
+  });
+  const template = (madeIn: number) => subvolume("template", { madeIn });
+  const [one, two] = [only(fork("one", 7)), only(fork("two", 8))];
+  assertEquals(planOf([template(6), one, two]), ["template whole", "one whole", "two whole"]);
+  assertEquals(planOf([template(4), one, two]), [
+    "template whole",
+    "one of template",
+    "two of template one",
+  ]);
+});
+
 Deno.test("planSends() clones between a few unrelated subvolumes, and does not among many", () => {
   const few = ["a", "b", "c"].map((name) => subvolume(name, { kept: [`${name}0`] }));
   const stored = ["a0", "b0", "c0"];
   assertEquals(planOf(few, { stored }), ["a of a0 b0 c0", "b of b0 a0 c0", "c of c0 a0 b0"]);
   const many = Array.from({ length: 100 }, (_, n) => subvolume(`m${n}`, { kept: [`k${n}`] }));
   const all = new Set(many.flatMap(({ parents }) => parents.map(({ identity }) => identity)));
-  const plan = planSends(many, { stored: all, sent: [], refused: new Set() });
+  const plan = planSends(many, { stored: all, sent: [], refused: new Set(), isTrusted: true });
   assertEquals(plan.filter(({ parent, clones }) => parent && clones.length === 0).length, 100);
 });
 
@@ -83,7 +119,12 @@ Deno.test("planSends() gives every subvolume its place once, whatever the famili
     { length: 3000 },
     (_, n) => subvolume(`v${n}`, { family: `f${n % 7}`, madeIn: n * 7919 % 1000 }),
   );
-  const plan = planSends(subvolumes, { stored: new Set(), sent: [], refused: new Set() });
+  const plan = planSends(subvolumes, {
+    stored: new Set(),
+    sent: [],
+    refused: new Set(),
+    isTrusted: true,
+  });
   const names = plan.map(({ subvolume }) => subvolume.path);
   assertEquals(names.toSorted(), subvolumes.map(({ path }) => path).toSorted());
   assertEquals(plan.filter(({ parent }) => parent === undefined).length, 7);
@@ -93,9 +134,14 @@ Deno.test("planSends() gives every subvolume its place once, whatever the famili
 Deno.test("firstBatch() ends where the name of a snapshot comes again", () => {
   const subvolumes = ["x/1", "x/2", "y/1", "y/3"].map((name) => ({
     ...subvolume(name),
-    snapshot: { path: `/snapshots/${name}`, identity: name },
+    snapshot: { path: `/snapshots/${name}`, identity: name, states: [] },
   }));
-  const plan = planSends(subvolumes, { stored: new Set(), sent: [], refused: new Set() });
+  const plan = planSends(subvolumes, {
+    stored: new Set(),
+    sent: [],
+    refused: new Set(),
+    isTrusted: true,
+  });
   assertEquals(firstBatch(plan).map(({ subvolume }) => subvolume.path), ["/x/1", "/x/2"]);
   assertEquals(firstBatch(plan.slice(1)).length, 3);
 });
