@@ -2,20 +2,17 @@ import { tidyPath } from "../config/values.ts";
 
 /** Absolute patterns of `exclude`, for strategies that leave out whole subvolumes by path. */
 export class PathPatterns {
-  readonly #matchers: readonly { pattern: string; matcher: RegExp }[];
+  readonly #matchers: readonly { pattern: string; tokens: readonly Token[] }[];
   readonly #used = new Set<string>();
 
   constructor(patterns: readonly string[]) {
     this.#matchers = patterns.filter((pattern) => pattern.startsWith("/"))
-      .map((pattern) => ({
-        pattern,
-        matcher: new RegExp(`^${source(tidyPath(pattern))}(/|$)`, "s"),
-      }));
+      .map((pattern) => ({ pattern, tokens: tokensOf(tidyPath(pattern)) }));
   }
 
   /** Whether a path, or a folder above it, matches a pattern as `tar --exclude` would take it. */
   match(path: string): boolean {
-    const found = this.#matchers.filter(({ matcher }) => matcher.test(path));
+    const found = this.#matchers.filter(({ tokens }) => matches(tokens, path));
     for (const { pattern } of found) this.#used.add(pattern);
     return found.length > 0;
   }
@@ -26,18 +23,46 @@ export class PathPatterns {
   }
 }
 
-/** A pattern of fnmatch(3), in which wildcards match slashes too, as a regular expression. */
-function source(pattern: string): string {
+/** Any number of characters, or whether it is a given one. */
+type Token = "*" | ((character: string) => boolean);
+
+/** The parts of a pattern of fnmatch(3), in which wildcards match slashes too. */
+function tokensOf(pattern: string): Token[] {
   return [...pattern.matchAll(/\\(.)|\[([!^]?)(\]?[^\]]*)\]|[^]/gs)].map(
-    ([whole, escaped, not, set]) => {
-      if (escaped !== undefined) return literal(escaped);
+    ([whole, escaped, not, set]): Token => {
+      if (escaped !== undefined) return (character) => character === escaped;
       if (set !== undefined) {
-        return `[${not === "" ? "" : "^"}${set.replaceAll(/[\\\]^[]/g, "\\$&")}]`;
+        const source = set.replaceAll(/[\\\]^[]/g, "\\$&");
+        const matcher = new RegExp(`^[${not === "" ? "" : "^"}${source}]$`);
+        return (character) => matcher.test(character);
       }
-      if (whole === "*") return ".*";
-      return whole === "?" ? "." : literal(whole);
+      if (whole === "*") return "*";
+      return whole === "?" ? () => true : (character) => character === whole;
     },
-  ).join("");
+  );
 }
 
-const literal = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+/**
+ * Whether the beginning of a path, up to a slash or its end, matches. When something does not, only the
+ * last star takes one more: nobody can make a path that takes long.
+ */
+function matches(tokens: readonly Token[], path: string): boolean {
+  let [token, at] = [0, 0];
+  let star: { token: number; at: number } | undefined;
+  for (;;) {
+    const current = tokens[token];
+    if (current === "*") {
+      star = { token, at };
+      token++;
+    } else if (current === undefined && (at === path.length || path[at] === "/")) {
+      return true;
+    } else if (current !== undefined && at < path.length && current(path[at]!)) {
+      token++;
+      at++;
+    } else {
+      if (star === undefined || star.at === path.length) return false;
+      star.at++;
+      [token, at] = [star.token + 1, star.at];
+    }
+  }
+}

@@ -32,3 +32,48 @@ for (const [pattern, path, matches] of cases) {
     assertEquals([...patterns.used], matches ? [pattern] : []);
   });
 }
+
+/** The same by a regular expression, which may take forever. */
+function slowly(pattern: string, path: string): boolean {
+  const literal = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  const source = [...pattern.matchAll(/\\(.)|\[([!^]?)(\]?[^\]]*)\]|[^]/gs)].map(
+    ([whole, escaped, not, set]) => {
+      if (escaped !== undefined) return literal(escaped);
+      if (set !== undefined) {
+        return `[${not === "" ? "" : "^"}${set.replaceAll(/[\\\]^[]/g, "\\$&")}]`;
+      }
+      if (whole === "*") return ".*";
+      return whole === "?" ? "." : literal(whole);
+    },
+  ).join("");
+  return new RegExp(`^${source}(/|$)`, "s").test(path);
+}
+
+Deno.test("row 67: patterns of all kinds match what a regular expression does", () => {
+  const parts = ["*", "?", "/", "a", "b", "[ab]", "[!a]", "\\*", "ä", "**", "[]a]", "\n"];
+  const letters = ["a", "b", "/", "*", "ä", "]", "\n", "😀"];
+  let state = 1;
+  const random = (below: number) => {
+    state = (state * 48271) % 0x7fffffff;
+    return state % below;
+  };
+  const word = (of: readonly string[], length: number) =>
+    Array.from({ length: random(length) }, () => of[random(of.length)]).join("");
+  const tidy = (path: string) => `/x${path}`.replaceAll(/\/+/g, "/").replace(/\/$/, "");
+  for (let round = 0; round < 20_000; round++) {
+    const pattern = tidy(word(parts, 8));
+    const path = tidy(word(letters, 10));
+    assertEquals(
+      new PathPatterns([pattern]).match(path),
+      slowly(pattern, path),
+      JSON.stringify([pattern, path]),
+    );
+  }
+});
+
+Deno.test("row 53: many stars and a path of many folders come to an end", () => {
+  const path = "/home" + "/a".repeat(1900);
+  const pattern = "/home/*/*/*/*/*/*/cache";
+  assertEquals(new PathPatterns([pattern]).match(path), false);
+  assertEquals(new PathPatterns([pattern]).match(`${path}/cache/b`), true);
+});
