@@ -34,6 +34,7 @@ export interface Coverage {
     readonly skipped: readonly Place[];
   }[];
   readonly warnings: readonly string[];
+  readonly problems: readonly string[];
 }
 
 /** A run that hangs is killed after so many milliseconds, and the test fails. */

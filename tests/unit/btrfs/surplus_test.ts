@@ -1,0 +1,43 @@
+import { assertEquals } from "@std/assert";
+import { beyondOf } from "../../../src/btrfs/surplus.ts";
+
+const chosen = (paths: readonly string[], maximum: number, needed: readonly string[] = []) => {
+  const candidates = paths.map((path, id) => ({ path, id, isNeeded: needed.includes(path) }));
+  const beyond = beyondOf(candidates, maximum);
+  return candidates.filter((one) => !beyond.includes(one)).map(({ path }) => path);
+};
+
+const many = (folder: string, count: number) =>
+  Array.from({ length: count }, (_, index) => `${folder}${index}`);
+
+Deno.test("beyondOf() leaves out nothing as long as all have room", () => {
+  assertEquals(chosen(["/a", "/b"], 2), ["/a", "/b"]);
+});
+
+Deno.test("row 53: beyondOf() lets nobody push out others, wherever he makes his own", () => {
+  const others = ["/home/bob", ...many("/home/bob/work/", 5), "/srv/data"];
+  for (
+    const own of [many("/home/eve/", 100), many("/home/eve/a/b", 100), [
+      ...many("/home/eve/a/", 50),
+      ...many("/home/eve/b/", 50).map((path) => `${path}/c/d`),
+    ]]
+  ) {
+    for (const all of [[...own, ...others], [...others, ...own]]) {
+      assertEquals(
+        chosen(all, 20).filter((path) => !path.startsWith("/home/eve")).toSorted(),
+        others.toSorted(),
+      );
+    }
+  }
+});
+
+Deno.test("beyondOf() prefers the oldest of a folder, and what is needed to all", () => {
+  assertEquals(chosen(many("/a/", 9), 3), ["/a/0", "/a/1", "/a/2"]);
+  assertEquals(chosen(many("/a/", 9), 3, ["/a/7"]), ["/a/0", "/a/1", "/a/7"]);
+  assertEquals(chosen(many("/a/", 3), 1, many("/a/", 2)), ["/a/0", "/a/1"]);
+});
+
+Deno.test("beyondOf() copes with paths of any depth", () => {
+  const paths = many(`${"/a".repeat(2000)}/`, 1000);
+  assertEquals(chosen(paths, 998), paths.slice(0, 998));
+});
