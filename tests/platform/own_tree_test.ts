@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { namesIn } from "../support/folders.ts";
+import { archivesIn, namesIn } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh } from "../support/sh.ts";
 import { btrfsTest, type Site } from "../support/site.ts";
@@ -106,3 +106,35 @@ btrfsTest("row 53: a subvolume with too long a path for an archive is left out",
   assertEquals(code, 3, stderr);
   assertMatch(stderr, /is left out: its path is longer than 4096 characters/);
 });
+
+btrfsTest("row 53: received uuids that are set at the moment of the snapshot", async (site) => {
+  await site.subvolume("btrfs/data");
+  // BTRFS_IOC_SET_RECEIVED_SUBVOL
+  const script = site.write(
+    "set.py",
+    "import fcntl, os, struct, sys\nfor path in sys.argv[2:]: fcntl.ioctl(os.open(path, os.O_RDONLY), " +
+      "0xc0c89425, bytearray(bytes([int(sys.argv[1])] * 16) + struct.pack('QQ', 1, 1) + bytes(168)))\n",
+  );
+  const own = [await site.subvolume("btrfs/data/a"), await site.subvolume("btrfs/data/b")];
+  const set = (byte: number) => `python3 ${script} ${byte} ${own.join(" ")}`;
+  site.fake(
+    "btrfs",
+    `case "$*" in *subvolume\\ snapshot*/[ab]\\ *) ;; *) exec "$real" "$@" ;; esac
+exec 9>${site.at("lock")}; flock 9; ${set(7)}; "$real" "$@"; status=$?; ${set(0)}; exit $status`,
+  );
+  await site.addBtrfs("store");
+  const remoteFolder = site.addStorage("store/backups");
+  for (let night = 0; night < 2; night++) {
+    for (const name of ["a", "b"]) site.write(`btrfs/data/${name}/file`, `${night}`);
+    const { code, stderr } = await site.backUp(["btrfs/data"], {
+      strategy: "btrfs-send",
+      remoteFolder,
+    });
+    assertEquals(code, 0, stderr);
+    const archive = `${remoteFolder}/${archivesIn(remoteFolder).at(-1)}`;
+    for (const name of ["a", "b"]) {
+      const path = `${archive}/${site.at(`btrfs/data/${name}`).slice(1).replaceAll("/", "%2F")}`;
+      assertEquals(Deno.readTextFileSync(`${path}/file`), `${night}`);
+    }
+  }
+}, ["program python3"]);
