@@ -3,7 +3,7 @@ import { keyOf, type Root } from "../btrfs/survey.ts";
 import { describeProblem } from "./folders.ts";
 import type { FolderCoverage } from "./mod.ts";
 import { ownReason } from "../system/mounts.ts";
-import { isWithin } from "../system/paths.ts";
+import { isWithin, joinPath, relativePath } from "../system/paths.ts";
 
 /** As FolderCoverage; tells of what is skipped whether it is missed. */
 export interface BtrfsCoverage extends FolderCoverage {
@@ -72,3 +72,25 @@ export const rootsByKey = (roots: readonly Root[]): Map<string, Root> =>
 export const problemsOf = (folders: readonly BtrfsCoverage[]): string[] =>
   folders.flatMap(({ skipped }) => skipped.filter(({ isProblem }) => isProblem))
     .map(describeProblem);
+
+/** Which places are stored by other paths only, since these show the same subvolumes; for people. */
+export function storedElsewhere(
+  reaches: readonly Reach[],
+  roots: ReadonlyMap<string, Root>,
+): string[] {
+  return reaches.flatMap(({ folder, parts }) => {
+    const found: { readonly place: string; readonly stored: string }[] = [];
+    for (const { target, origin } of parts) {
+      const root = origin.kind === "live" ? undefined : roots.get(keyOf(origin));
+      if (origin.kind === "live" || root === undefined) continue;
+      const place = isWithin(target, folder) ? target : folder;
+      const stored = joinPath(joinPath(root.path, origin.inside), relativePath(place, target));
+      // What lies in such a place goes without saying.
+      if (stored === place || found.some((above) => isWithin(place, above.place))) continue;
+      found.push({ place, stored });
+    }
+    return found.map(({ place, stored }) =>
+      `${place} shows the same as ${stored}, and is stored under that path only`
+    );
+  });
+}

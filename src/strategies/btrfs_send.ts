@@ -20,7 +20,7 @@ import type { Command } from "../system/process.ts";
 import { maximumSubvolumes } from "../stores/manifest.ts";
 import { isSameOwner, type RunId } from "../system/run_id.ts";
 import { isWithin } from "../system/paths.ts";
-import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
+import { coverageOf, problemsOf, rootsByKey, storedElsewhere } from "./btrfs_coverage.ts";
 import { PathPatterns } from "./exclusions.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type {
@@ -114,6 +114,7 @@ export class BtrfsSendStrategy implements Strategy {
       })),
       notices: [
         ...notices,
+        ...storedElsewhere(reaches, byKey),
         ...sentPlaces.map((place) =>
           `${place}, where this backup writes, lies in a subvolume that is sent as a whole: what it ` +
           "holds beside received subvolumes is sent too; make it a subvolume, which is left out"

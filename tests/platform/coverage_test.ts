@@ -70,3 +70,23 @@ btrfsTest("the strategy can be chosen on the command line", async (site) => {
   assertEquals(await site.members(), ["btrfs/data", "btrfs/data/file"]);
   await site.assertNothingLeft();
 });
+
+btrfsTest("row 66: btrfs-send tells what is stored by another path only", async (site) => {
+  await site.subvolume("btrfs/data/inner");
+  site.write("btrfs/data/inner/folder/file");
+  await site.mountSubvolume("m1", "data/inner");
+  await site.mountSubvolume("m2", "data/inner");
+  await site.bind("btrfs/data/inner/folder", "m1/bound");
+  const more = { strategy: "btrfs-send" };
+  const args = ["backup", "--dry-run", "--config", site.config(["m1", "m2"], more)];
+  const { code, stdout, stderr } = await plasma(args);
+  assertEquals(code, 0, stderr);
+  const told = (stdout + stderr).replaceAll(site.path, "").split("\n")
+    .filter((line) => line.includes("shows the same"));
+  assertEquals(told.map((line) => line.replace(/^\w+: /, "")), [
+    "/m1/bound shows the same as /m1/folder, and is stored under that path only",
+    "/m2 shows the same as /m1, and is stored under that path only",
+  ]);
+  const single = await plasma(["backup", "--dry-run", "--config", site.config(["m2"], more)]);
+  assertEquals((single.stdout + single.stderr).includes("shows the same"), false);
+});
