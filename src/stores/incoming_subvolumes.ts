@@ -260,7 +260,7 @@ async function openIncoming(
         code: "protocol",
       });
     }
-    if (!isPresent(subvolumes)) requirePlace(countOthers(storage, id), limits);
+    if (!isPresent(subvolumes)) await requirePlace(() => countOthers(storage, id), limits);
     makePrivateFolder(subvolumes);
     return lock;
   } catch (error) {
