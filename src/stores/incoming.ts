@@ -10,6 +10,7 @@ import { sidecarSuffix } from "../rotation/archive_name.ts";
 import { readSidecar } from "./sidecar.ts";
 import type { StorageFolder } from "./folder.ts";
 import { recordsName } from "./records.ts";
+import { requireHardLinks } from "./hard_links.ts";
 import { requirePlace, type UploadLimits } from "./upload_limits.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
@@ -285,19 +286,4 @@ function isOlder(folder: StorageFolder, id: RunId, milliseconds: number): boolea
       return true;
     }
   });
-}
-
-/** Commits need link(2); better to know before the upload than after it. */
-function requireHardLinks(part: string, folder: string): void {
-  const probe = part.replace(/\.part$/, ".received");
-  try {
-    Deno.linkSync(part, probe);
-    Deno.removeSync(probe);
-  } catch (error) {
-    throw new PlasmaError(
-      "storage",
-      `the filesystem of ${folder} cannot make hard links: ${reasonOf(error)}`,
-      { remedy: "use a filesystem that can (ext4, btrfs, xfs ...)", cause: error },
-    );
-  }
 }
