@@ -89,17 +89,21 @@ export class IncomingSubvolumes implements Reception {
     this.#watch = new ReceiveWatch(pid, limits, () => this.#isTooMuch(), () => this.kill());
   }
 
-  /** @param options.input an open descriptor that gives the streams; else they come to the sink */
+  /**
+   * @param given what is to come, or what reads that, only when there is a place for the upload
+   * @param options.input an open descriptor that gives the streams; else they come to the sink
+   */
   static async begin(
     storage: StorageFolder,
     id: RunId,
-    batch: ReceiveBatch,
+    given: ReceiveBatch | (() => Promise<ReceiveBatch>),
     { input, limits = {} }: ReceiveOptions = {},
   ): Promise<IncomingSubvolumes> {
     const places = placesOf(storage, id);
     const lock = await openIncoming(storage, id, places, limits);
     let pipes;
     try {
+      const batch = typeof given === "function" ? await given() : given;
       await removeSubvolumeFolder(places.empty);
       for (const folder of [places.arriving, places.empty]) makePrivateFolder(folder);
       const { orders } = batch;

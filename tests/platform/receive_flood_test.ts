@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
+import { measuringMemory } from "../support/processes.ts";
 import { receive } from "../support/receive.ts";
 import { type StreamCommand, subvolumeStream } from "../support/send_stream.ts";
 import { runId } from "../support/serve.ts";
@@ -122,6 +123,41 @@ btrfsTest(
     assertEquals((await send(runId(3), 4)).answer.count, 1);
     assertEquals(namesIn(incoming).includes(`${runId(1)}.btrfs`), false);
   },
+);
+
+btrfsTest(
+  "row 51: a list of orders that takes far more memory than bytes is refused",
+  async (site) => {
+    const root = site.addStorage("btrfs/attacker");
+    const flags = ["--root", root, "--allow", "receive", "--max-uploads", "1"];
+    const memory = site.at("memory");
+    const through = ["sh", "-c", 'exec "$@" 2>"$0"', memory, ...measuringMemory];
+    const send = (run: string, orders: string) =>
+      receive({ folder: root, run, orders, flags, through }, new Uint8Array());
+    const codeIn = ({ answer }: { answer: Record<string, unknown> }) =>
+      (answer.error as { code?: string } | undefined)?.code;
+    const list = (item: string, count: number) => `[${Array(count).fill(item).join()}]`;
+    const orders = Array.from(
+      { length: 10_000 },
+      (_, index) => ({
+        name: `s${index}`,
+        path: `/[{,"\\\u0001`,
+        identity: identityOf(index),
+        copy: true,
+      }),
+    );
+    for (const wrong of [list("{}", 500_000), list("[[]]", 500_000)]) {
+      assertEquals(codeIn(await send(runId(1), wrong)), "protocol");
+      const kilobytes = Number(site.read("memory").trimEnd().split("\n").at(-1));
+      assert(kilobytes > 10_000 && kilobytes < 250_000, `${kilobytes} KiB`);
+      assertEquals(namesIn(`${root}/.plasma/incoming`), []);
+    }
+    // As many as there may be are read.
+    assertStringIncludes((await send(runId(1), JSON.stringify(orders))).message, "is not stored");
+    const more = JSON.stringify([...orders, order]);
+    assertEquals(codeIn(await send(runId(2, "fedcba98"), more)), "protocol");
+  },
+  ["program python3"],
 );
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
