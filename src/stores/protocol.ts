@@ -19,8 +19,11 @@ export * from "./wire.ts";
  * streams, one after the other, until the end of the input, and a second line says what was received.
  */
 
-/** The list of the subvolumes that are to be received may have no more bytes than this. */
-export const maximumOrders = 64 << 20;
+/**
+ * The list of the subvolumes that are to be received may have no more bytes than this: 1.6 kB for each
+ * of the 10,000 that there may be.
+ */
+export const maximumOrders = 16 << 20;
 
 const runId = v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined));
 const kind = v.pipe(
