@@ -100,7 +100,7 @@ export class SshConnection {
       });
     }
     // Before an answer that takes long come spaces.
-    const text = new TextDecoder().decode(stdout).trimStart();
+    const text = new TextDecoder().decode(stdout).replace(/^ +/, "");
     const end = text.indexOf("\n");
     if (end >= 0) return parseAnswer(text.slice(0, end), this.host);
     if (timedOut) {

@@ -1,8 +1,8 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { privatePlace } from "../../src/system/private_place.ts";
 import { writeSidecar } from "../support/archives.ts";
 import { namesIn, TemporaryFolder } from "../support/folders.ts";
-import { plasmaProgram } from "../support/plasma.ts";
+import { plasma, plasmaProgram } from "../support/plasma.ts";
 import { descendant, descendants, processes } from "../support/processes.ts";
 import { request, serve } from "../support/serve.ts";
 import { sh, until } from "../support/sh.ts";
@@ -130,6 +130,28 @@ testThatNeeds(
     await agent.status;
     await untilEnded(tar);
     assertEquals(hasJournal(storage), false);
+  },
+);
+
+testThatNeeds(
+  ["program zstd"],
+  "row 51: the answer to a verification that takes long is understood",
+  async () => {
+    using folder = new TemporaryFolder();
+    const storage = folder.storage("storage");
+    const name = "20250301-0000-daily.tar.zst";
+    await sh("truncate", "--size=512M", folder.at("zeros"));
+    await sh("tar", "-C", folder.path, "--zstd", "-cf", `${storage}/${name}`, "zeros");
+    await writeSidecar(storage, name);
+    const program = `${plasmaProgram} serve --root ${storage} --idle-timeout 1s`;
+    await using sshd = await Sshd.start({
+      forcedOptions: `command="${program} | tee -a ${folder.at("answers")}",restrict`,
+    });
+    const far = ["--from", ...sshd.destination(storage)];
+    const { code, stderr } = await plasma(["verify", "--deep", ...far]);
+    assertEquals(code, 0, stderr);
+    const answers = Deno.readTextFileSync(folder.at("answers"));
+    assertMatch(answers, /^ +\{.*"state":"ok".*\}$/m);
   },
 );
 
