@@ -129,7 +129,7 @@ async function whileAwaited<T>(
     isBeating = true;
     beat = answer(" ").then(() => void (isBeating = false), (error) => ending.abort(error));
   }, Math.min(beatMs, idleSeconds * 250));
-  const why = `it takes more than ${mostHours} h`;
+  const why = `given up: it takes more than ${mostHours} h`;
   const end = setTimeout(
     () => ending.abort(new PlasmaError("storage", why, { code: "timeout" })),
     mostHours * 3_600_000,

@@ -3,7 +3,7 @@ import { privatePlace } from "../../src/system/private_place.ts";
 import { writeSidecar } from "../support/archives.ts";
 import { namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma, plasmaProgram } from "../support/plasma.ts";
-import { descendant, descendants, processes } from "../support/processes.ts";
+import { bytesReadBy, descendant, descendants, processes } from "../support/processes.ts";
 import { request, serve } from "../support/serve.ts";
 import { sh, until } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
@@ -103,6 +103,20 @@ testThatNeeds(
     assertEquals([hasJournal(storage), folders.flatMap(namesIn)], [false, []]);
   },
 );
+
+Deno.test("row 51: so is one that only reads the bytes of an archive", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  const name = "20250301-0000-daily.tar";
+  await sh("truncate", "--size=1T", `${storage}/${name}`);
+  folder.write(`storage/${name}.sha256`, `${"0".repeat(64)}  ${name}\n`);
+  const line = request("verify", { folder: storage, name });
+  await using asked = await Asked.start(line, ["--root", storage, "--idle-timeout", "2s"]);
+  await until("it is reading", () => bytesReadBy(asked.pid) > 256 << 20);
+  await asked.child.stdout.cancel();
+  assertEquals((await asked.end()).code, 1);
+  assertEquals(hasJournal(storage), false);
+});
 
 testThatNeeds(
   ["program zstd"],
