@@ -112,6 +112,16 @@ const notConfined = 98;
  * inner folder, $6 the view with which confinement is tried, $7 whether there is no way without.
  */
 const openScript = `${common}
+uid=$(id -u)
+# Whose the folder above is can at once put something else in the place of what was made: one that is
+# open to him, or in a filesystem of his own, which he mounts there, one that says it is ours. Others
+# than root have no secrets, and filesystems that know no modes.
+requireOwn() {
+  case $uid:$(stat -c '%d %u %04a' .) in
+    "0:$device 0 "[02]700 | [1-9]*":$device $uid "*) ;;
+    *) fail "another folder is in the place of $1, which was just made" ;;
+  esac
+}
 parent=$1 name=$2 path=$3 make=$4 inner=$5 view=$6 must=$7
 why='only root can make one'
 if [ -n "$view" ]; then
@@ -127,20 +137,25 @@ if [ -n "$view" ]; then
   fi
 fi
 enter "$parent" "$parent"
+device=$(stat -c %d .)
 [ -z "$make" ] || mkdir -m 0700 -- "./$name" || exit
 enter "./$name" "$path"
 state=empty
-if [ -z "$make" ] && [ -n "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ]; then
-  state=full inner=
+[ -z "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ] || state=full
+if [ -n "$make" ]; then
+  requireOwn "$path"
+  [ "$state" = empty ] || fail "$path holds something, though it was just made"
 fi
+[ "$state" = empty ] || inner=
 echo "$state"
-stat -c '%d:%i %u %a' . || exit
+stat -c %d:%i . || exit
 if [ -n "$inner" ]; then
   outer=\${inner%/*}
+  device=$(stat -c %d .)
   mkdir -m 0700 -- "./$outer" || exit
-  # Whose the target is may have put a link there
   enter "./$outer" "\${path%/}/$outer"
-  mkdir -m 1700 -- "./\${inner##*/}" && stat -c '%d:%i %u %a' "./\${inner##*/}" || exit
+  requireOwn "\${path%/}/$outer"
+  mkdir -m 1700 -- "./\${inner##*/}" && stat -c %d:%i "./\${inner##*/}" || exit
 fi
 printf '%s' "$why"
 `;
@@ -195,26 +210,12 @@ export async function openFolder(order: OpenOrder): Promise<Opened | string> {
   }
   if (exit.code !== 0) throw new PlasmaError("restore", `cannot use ${path}: ${messages.tail}`);
   const [state, folder, ...rest] = new TextDecoder().decode(stdout).split("\n");
-  const innerFolder = state === "empty" && inner !== "" ? rest.shift()! : undefined;
+  const innerIdentity = state === "empty" && inner !== "" ? rest.shift()! : undefined;
   const why = rest.join(" ");
-  const identity = folder!.split(" ")[0]!;
   return {
-    identity,
+    identity: folder!,
     isEmpty: state === "empty",
-    innerIdentity: innerFolder === undefined ? undefined : ownIdentity(innerFolder, identity, path),
+    innerIdentity,
     whyNotConfined: why === "" ? undefined : why,
   };
 }
-
-/**
- * The owner of the target can put another folder in the place of the inner one; and in a filesystem of
- * his own, which he mounts there, one that says it is ours.
- */
-function ownIdentity(line: string, target: string, path: string): string {
-  const [identity, uid, mode] = line.split(" ");
-  const isInTarget = deviceOf(identity!) === deviceOf(target);
-  if (isInTarget && uid === String(Deno.uid()) && /^[13]700$/.test(mode!)) return identity!;
-  throw unreached(`another folder is in the place of the one that was made in ${path}`);
-}
-
-const deviceOf = (identity: string) => identity.split(":")[0];

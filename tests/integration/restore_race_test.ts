@@ -203,6 +203,38 @@ special(".", tarfile.DIRTYPE, 0o777)
 special("./suid", tarfile.REGTYPE, 0o6755, program)
 `;
 
+testThatNeeds(
+  needs,
+  "row 90: what was just made is swapped for a folder of another user",
+  async () => {
+    // With a target that is made, and with one that he owns; he is as fast as can be, for it is mkdir
+    // itself that lets his folder take the place.
+    for (const [isNew, mode] of [[true, 0o755], [false, 0o755], [true, 0o700]] as const) {
+      using site = new RacedSite();
+      await site.put(1, setuid.replaceAll("./", "").replace(/.*"\.".*/, "") + '\nadd("more")');
+      const home = await site.give("home");
+      Deno.chmodSync(await site.give("home/mine"), mode);
+      if (!isNew) await site.give("home/target");
+      const made = isNew ? "./target" : "./.plasma-restore-*";
+      const program = site.folder.write(
+        "bin/mkdir",
+        `#!/bin/sh
+/bin/mkdir "$@" || exit
+for made do :; done
+case $made in ${made}) mv "$made" ./old && mv ${isNew ? "mine" : "../mine"} "$made" ;; esac
+`,
+      );
+      Deno.chmodSync(program, 0o755);
+      const { code, stderr } = await site.restoreInto(`${home}/target`, ["latest"], {
+        environment: { PATH: `${site.folder.at("bin")}:${Deno.env.get("PATH")}` },
+      });
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /another folder is in the place of .*, which was just made/);
+      assertEquals(await sh("find", home, "-type", "f"), "");
+    }
+  },
+);
+
 testThatNeeds(needs, "row 90: the target stays closed until all is there and proven", async () => {
   using site = new RacedSite();
   await site.put(1, `${setuid}\nfor n in range(4000): add(f"./d/{n}")`);
