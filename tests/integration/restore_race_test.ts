@@ -247,6 +247,27 @@ testThatNeeds(needs, "row 90: the target stays closed until all is there and pro
   assertEquals(Deno.lstatSync(`${site.target}/suid`).mode! & 0o7777, 0o6755);
 });
 
+testThatNeeds(needs, "row 90: what the archive says of its top folder always holds", async () => {
+  for (const mode of [0o1700, 0o3700, 0o700]) {
+    using site = new RacedSite();
+    const top = `
+info = tarfile.TarInfo(".")
+info.type, info.mode, info.mtime, info.gid = tarfile.DIRTYPE, ${mode}, 1000, 0
+t.addfile(info)`;
+    await site.put(1, `${top}\nadd("./file")`);
+    const { code, stderr } = await site.restore();
+    assertEquals(code, 0, stderr);
+    const info = Deno.lstatSync(site.target);
+    assertEquals([info.mode! & 0o7777, info.uid, info.gid], [mode, 0, 0]);
+    assertEquals(info.mtime!.getTime(), 1_000_000);
+  }
+  using site = new RacedSite();
+  await site.put(1, 'add("file")');
+  assertEquals((await site.restore()).code, 0);
+  const info = Deno.lstatSync(site.target);
+  assertEquals([info.mode! & 0o7777, info.uid, info.gid], [0o700, 0, 0]);
+});
+
 testThatNeeds(needs, "row 90: what is not as stored stays closed", async () => {
   using site = new RacedSite();
   await site.put(1, setuid);
