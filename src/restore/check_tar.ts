@@ -2,7 +2,7 @@ import { describeError, PlasmaError } from "../errors.ts";
 import { openDecoders } from "../filters/mod.ts";
 import { parseArchiveName } from "../rotation/archive_name.ts";
 import type { Download, Verdict, VerifyOptions } from "../stores/mod.ts";
-import { costly, tooCostly, withMemoryLimit } from "../system/limited.ts";
+import { costly, tooCostly } from "../system/limited.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
 import { Consumer, type Stage } from "../system/pipeline.ts";
 import type { PumpResult } from "../system/pump.ts";
@@ -10,9 +10,6 @@ import { transfer } from "../system/pump_worker.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { listStage } from "./extract.ts";
 import { readArchive, type ReadResult } from "./read_archive.ts";
-
-/** Address space of a tar that lists: names, and the maps of sparse files, are all it remembers. */
-const listMegabytes = 512;
 
 /** How long an honest archive may take to read: an hour, and more if it is large. */
 function patienceFor(bytes: number): number {
@@ -76,8 +73,7 @@ async function readThrough(
   folder: string,
   limit: TimeLimit,
 ): Promise<ReadThrough> {
-  const list = withMemoryLimit(listStage([]), listMegabytes);
-  await using tar = await Consumer.start([list], folder, "ignore");
+  await using tar = await Consumer.start([listStage([])], folder, "ignore");
   limit.add(download);
   limit.add(tar);
   try {

@@ -4,6 +4,7 @@ import { namesIn, TemporaryFolder } from "../support/folders.ts";
 import { HostileSite } from "../support/hostile.ts";
 import { Mount } from "../support/mounts.ts";
 import { plasma, type PlasmaOptions } from "../support/plasma.ts";
+import { measuringMemory } from "../support/processes.ts";
 import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 
@@ -155,3 +156,29 @@ Deno.test("row 78: without root, too, a link in the way of a folder stays", asyn
   assertEquals(rest.code, 0, rest.stderr);
   assertEquals(Deno.readLinkSync(`${there}/big`), `${target}/elsewhere`);
 });
+
+/** Makes a row of folders with long names, and many links at its end. */
+const deepLinks = `
+import os, sys
+os.chdir(sys.argv[1])
+for _ in range(15):
+    os.mkdir("d" * 250)
+    os.chdir("d" * 250)
+for n in range(int(sys.argv[2])): os.symlink("nowhere", f"{n:06}" + "l" * 150)`;
+
+testThatNeeds(
+  ["program python3"],
+  "row 54: links of others do not cost a restore memory",
+  async () => {
+    using site = new HostileSite();
+    await site.put(1, 'add("home/file")');
+    Deno.mkdirSync(`${site.target}/home`, { recursive: true });
+    await sh("python3", "-c", deepLinks, `${site.target}/home`, "40000");
+    const { code, stderr } = await site.restoreInto(site.target, ["latest", "--into-existing"], {
+      through: measuringMemory,
+    });
+    assertEquals(code, 0, stderr);
+    const kilobytes = Number(stderr.trimEnd().split("\n").at(-1));
+    assert(kilobytes > 10_000 && kilobytes < 400_000, `${kilobytes} KiB`);
+  },
+);
