@@ -118,7 +118,8 @@ export class BtrfsSnapshotStrategy implements Strategy {
             throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });
           }
           missing = view.missing();
-          return judgeTar(exit, messages, (words) => live.some((place) => isAbout(words, place)));
+          const isLive = (words: string) => live.some((place) => isAbout(words, place));
+          return judgeTar(exit, messages, isLive, config.folders);
         },
         async close() {
           problems.push(

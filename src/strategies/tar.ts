@@ -89,7 +89,7 @@ export class TarStrategy implements Strategy {
       kind: "tar",
       frozen: false,
       command,
-      judge: (exit, messages) => judgeTar(exit, messages, () => true),
+      judge: (exit, messages) => judgeTar(exit, messages, () => true, this.#folders),
       close: () => Promise.resolve([]),
     };
   }

@@ -1,6 +1,7 @@
 import { PlasmaError, UsageError } from "../errors.ts";
+import { isWithin } from "../system/paths.ts";
 import { type Command, describeExit, type Exit, run } from "../system/process.ts";
-import { tarComplaints } from "../system/tar_messages.ts";
+import { isDelayedFailure, isGap, tarComplaints } from "../system/tar_messages.ts";
 
 /** A folder that is to be archived. */
 export interface TarFolder {
@@ -115,24 +116,64 @@ function sortWords(messages: readonly string[]): TarWords {
   };
 }
 
+/** Files that changed, or whose attributes could not be read: these alone are no errors to tar. */
+const changes =
+  /: (Warning: Cannot \w+: [^:]+|file changed as we read it|File removed before we read it|File shrank by \d+ bytes?; padding with zeros)$/;
+
+/** Files that are not in the archive, or folders without their content. */
+const leftOut =
+  /^(.+): (?:Cannot (?:open|stat|readlink|savedir|read|close): ([^:]+)|Unknown file type; file ignored)$/;
+
+/** Files that are in the archive with zeros instead of what could not be read. */
+const unread =
+  /^(.+): (?:Read error at byte \d+, while reading \d+ bytes?|Cannot seek to \d+): ([^:]+)$/;
+
+/** Not the fault of a file: the next one would fare likewise. Root may read what has an owner. */
+const isOwnFault = (reason: string | undefined) =>
+  /^(Too many open files( in system)?|Cannot allocate memory)$/.test(reason ?? "") ||
+  (reason === "Permission denied" && Deno.uid() !== 0);
+
+/**
+ * What a complaint says of a file that others may be to blame for: who owns it can keep even root from
+ * reading it, by a lease, a FUSE filesystem or a well-timed rename.
+ *
+ * @returns undefined if the archive is not to be stored because of it
+ */
+function excuse(line: string, folders: readonly string[]): string | undefined {
+  if (changes.test(line)) return line;
+  const found = leftOut.exec(line) ?? unread.exec(line);
+  if (found === null || isOwnFault(found[2])) return undefined;
+  const path = pathIn(found[1]!).replace(/\/+$/, "");
+  if (!folders.some((folder) => path !== folder && isWithin(path, folder))) return undefined;
+  return leftOut.test(line) ? `left out: ${line}` : `left out in part, zeros instead: ${line}`;
+}
+
+/** What tar says, beginning with a path as it is in the system. */
+const pathIn = (words: string) => `/${unquote(words).replace(/^\.?\/+/, "")}`;
+
 /**
  * Judge how tar ended.
  *
  * @param mayChange whether what tar complains of, "/path: complaint", may have changed while it was
  * read; then status 1 ("some files differ") gives warnings, and else it is a failure
+ * @param folders below them, but not in their own case, likewise with what could not be read
  * @throws {PlasmaError} if the archive is not complete
  */
 export function judgeTar(
   exit: Exit,
   messages: readonly string[],
   mayChange: (words: string) => boolean,
+  folders: readonly string[] = [],
 ): string[] {
   const { totalBytes, complaints } = sortWords(messages);
-  const isTolerable = exit.code === 0 ||
-    (exit.code === 1 &&
-      complaints.every((line) => mayChange(`/${unquote(line).replace(/^\.?\/+/, "")}`)));
+  const isLive = complaints.every((line) => mayChange(pathIn(line)));
+  const excuses = complaints.map((line) => excuse(line, folders));
+  const isExcused = exit.code === 2 && isLive && excuses.length > 0 && !messages.some(isGap) &&
+    isDelayedFailure(messages.at(-1)) && !excuses.includes(undefined);
+  const isTolerable = exit.code === 0 || (exit.code === 1 && isLive) || isExcused;
   if (isTolerable && totalBytes !== undefined) {
-    return exit.code === 0 ? [] : [...complaints];
+    if (exit.code === 0) return [];
+    return isExcused ? excuses.filter((words) => words !== undefined) : [...complaints];
   }
   const what = isTolerable ? "ended before the archive was complete" : describeExit(exit);
   const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;

@@ -12,3 +12,7 @@ export function tarComplaints(messages: readonly string[]): string[] {
       .test(line)
   );
 }
+
+/** Whether tar says that it has gone on to the end although something went wrong before. */
+export const isDelayedFailure = (lastLine: string | undefined) =>
+  /(^|: )Exiting with failure status due to previous errors$/.test(lastLine ?? "");

@@ -1,9 +1,11 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
+import { archivesIn, fromRoot, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma, startPlasma } from "../support/plasma.ts";
 import { assertNothingLeft, slowly, untilMidUpload, writeLargeData } from "../support/runs.ts";
+import { sh, until } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 import { assertAllVerify, membersOf } from "../support/storage.ts";
+import { asUser } from "../support/user.ts";
 
 Deno.test("a missing folder fails the run before an upload, and nothing is rotated (row 5)", async () => {
   using folder = new TemporaryFolder();
@@ -62,16 +64,18 @@ for (const [what, change, message] of changes) {
 
 testThatNeeds(
   ["root", "program setpriv"],
-  "an unreadable file fails the run and is named (row 9)",
+  "a file that a user may not read himself fails his run and is named (row 9)",
   async () => {
     using folder = new TemporaryFolder();
     folder.write("data/file", "content");
     folder.write("data/secret", "content");
-    Deno.chmodSync(folder.at("data/secret"), 0);
     const storage = folder.storage("storage");
-    const { code, lastLine } = await plasma(["backup", "--to", storage, folder.at("data")], {
-      through: ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"],
-    });
+    const options = await asUser(4711, folder);
+    Deno.chmodSync(folder.at("data/secret"), 0);
+    const { code, lastLine } = await plasma(
+      ["backup", "--to", storage, folder.at("data")],
+      options,
+    );
     assertEquals([code, archivesIn(storage)], [1, []]);
     assertMatch(lastLine, /data\/secret: Cannot open: Permission denied/);
     await assertNothingLeft(storage);
@@ -80,16 +84,112 @@ testThatNeeds(
 
 testThatNeeds(
   ["root", "program strace"],
-  "a read error fails the run and names the file (row 9)",
+  "a read error costs no other file its backup, and is named (rows 9, 53)",
   async () => {
     using folder = new TemporaryFolder();
     const bad = folder.write("data/bad-sectors", new Uint8Array(1 << 20).fill(7));
+    folder.write("data/file", "content");
     const storage = folder.storage("storage");
-    const inject = ["-e", "trace=read", "-e", "inject=read:error=EIO", "-P", bad];
-    const { code, lastLine } = await plasma(["backup", "--to", storage, folder.at("data")], {
-      through: ["strace", "-f", "-q", "-o", folder.at("trace"), ...inject],
+    const inject = ["-e", "trace=read", "-e", "inject=read:error=EIO:when=5+", "-P", bad];
+    const { code, stderr, lastLine } = await plasma(
+      ["backup", "--to", storage, folder.at("data")],
+      { through: ["strace", "-f", "-q", "-o", folder.at("trace"), ...inject] },
+    );
+    assertEquals(code, 3, stderr);
+    assertMatch(stderr, /left out in part, zeros instead: \S+bad-sectors: .*Input\/output error/);
+    assertMatch(lastLine, /1 files could not be read/);
+    await assertAllVerify(storage);
+    const members = await membersOf(`${storage}/${archivesIn(storage)[0]}`);
+    assertEquals(members.some((name) => name.endsWith("data/file")), true, `${members}`);
+  },
+);
+
+/** Takes a lease on `$0/f`, says so, and keeps it: who opens the file without waiting is refused. */
+const lease = `exec perl -e '$SIG{IO} = "IGNORE"; $| = 1;
+    open F, "+<", "$ARGV[0]/f" or die; fcntl(F, 1024, 1) or die; print "done\\n"; sleep 4711' "$0"`;
+
+testThatNeeds(
+  ["root", "program setpriv", "program perl"],
+  "row 53: a file on which its owner has a lease is named and left out",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/alice/g", "content");
+    folder.write("data/bob/f", "content");
+    for (const name of ["", "/f"]) Deno.chownSync(folder.at(`data/bob${name}`), 1234, 1234);
+    for (const name of ["", "/data"]) Deno.chmodSync(folder.path + name, 0o755);
+    const storage = folder.storage("storage");
+    const user = new Deno.Command("setpriv", {
+      args: [
+        "--reuid=1234",
+        "--regid=1234",
+        "--clear-groups",
+        "sh",
+        "-c",
+        lease,
+        folder.at("data/bob"),
+      ],
+      stdout: "piped",
+    }).spawn();
+    try {
+      await user.stdout.getReader().read();
+      const { code, stderr } = await plasma(["backup", "--to", storage, folder.at("data")]);
+      assertEquals(code, 3, stderr);
+      assertMatch(stderr, /left out: \S+data\/bob\/f: Cannot open: /);
+      await assertAllVerify(storage);
+      const members = await membersOf(`${storage}/${archivesIn(storage)[0]}`);
+      assertEquals(
+        members.filter((name) => /data\/.*[fg]$/.test(name)).map((name) => name.slice(-7)),
+        ["alice/g"],
+      );
+    } finally {
+      user.kill("SIGKILL");
+      await user.status;
+    }
+  },
+);
+
+testThatNeeds(
+  ["root", "program python3"],
+  "row 53: a FUSE mount that is made after the survey is named and left out",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/alice/g", "content");
+    const place = folder.at("data/bob/mine");
+    Deno.mkdirSync(place, { recursive: true });
+    const storage = folder.storage("storage");
+    // The tar that archives waits until the mount is there.
+    const fake = folder.write(
+      "bin/tar",
+      `#!/bin/sh
+case "$*" in *--create*)
+  : >${folder.at("surveyed")}
+  until [ -e ${folder.at("mounted")} ]; do sleep 0.02; done ;;
+esac
+exec $(PATH=\${PATH#*:} command -v tar) "$@"
+`,
+    );
+    Deno.chmodSync(fake, 0o755);
+    const { output } = startPlasma(["backup", "--to", storage, folder.at("data")], {
+      environment: { PATH: `${folder.at("bin")}:${Deno.env.get("PATH")}` },
     });
-    assertEquals([code, archivesIn(storage)], [1, []]);
-    assertMatch(lastLine, /data\/bad-sectors: .*Input\/output error/);
+    await until("the survey is done", () => namesIn(folder.path).includes("surveyed"));
+    const server = new Deno.Command("python3", {
+      args: [fromRoot("tests/testdata/dead_network_mount.py"), "fuse.mine", place, "1234"],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    try {
+      await server.stdout.getReader().read();
+      folder.write("mounted", "");
+      const { code, stderr } = await output;
+      assertEquals(code, 3, stderr);
+      assertMatch(stderr, /left out: \S+data\/bob\/mine: Cannot stat: Permission denied/);
+      const members = await membersOf(`${storage}/${archivesIn(storage)[0]}`);
+      assertEquals(members.some((name) => name.endsWith("alice/g")), true, `${members}`);
+    } finally {
+      server.kill("SIGKILL");
+      await server.status;
+      await sh("umount", place);
+    }
   },
 );

@@ -193,6 +193,57 @@ Deno.test("judgeTar() refuses an archive whose tar failed, was killed, or ended 
   );
 });
 
+const exiting = "tar: Exiting with failure status due to previous errors";
+
+Deno.test("row 53: judgeTar() excuses what could not be read below a folder, where it is live", () => {
+  const judge = (lines: string[], mayChange = live, folders = ["/home", "/srv"]) =>
+    judgeTar(
+      ended(2),
+      [...lines.map((line) => `tar: ${line}`), total, exiting],
+      mayChange,
+      folders,
+    );
+  const excused = {
+    "home/bob/f: Cannot open: Resource temporarily unavailable": "left out: ",
+    "home/bob/f: Cannot open: Too many levels of symbolic links": "left out: ",
+    "./home/bob/z: Cannot stat: Permission denied": "left out: ",
+    "srv/l: Cannot readlink: Invalid argument": "left out: ",
+    "srv/d/: Cannot savedir: Input/output error": "left out: ",
+    "srv/x: Unknown file type; file ignored": "left out: ",
+    "srv/a\\n: b: Cannot open: c: Cannot open: Required key not available": "left out: ",
+    "srv/f: Read error at byte 0, while reading 9728 bytes: Input/output error":
+      "left out in part, zeros instead: ",
+    "srv/f: Warning: Cannot llistxattrat: Input/output error": "",
+    "srv/f: file changed as we read it": "",
+    "srv/f: File shrank by 5 bytes; padding with zeros": "",
+  };
+  const lines = Object.keys(excused);
+  assertEquals(judge(lines), Object.entries(excused).map(([line, before]) => before + line));
+  assertEquals(judge(lines.slice(0, 1), live, ["/"]).length, 1);
+  const first = lines[0]!;
+  for (
+    const line of [
+      "home: Cannot open: Permission denied",
+      "./srv/: Cannot savedir: Input/output error",
+      "homes/f: Cannot open: Permission denied",
+      "home/f: Cannot open: Too many open files",
+      "home/f: Cannot open: Cannot allocate memory",
+      "home/f: Cannot frobnicate: Permission denied",
+      "home/f: Cannot open: Permission denied: what is this",
+      "something else",
+    ]
+  ) {
+    assertThrows(() => judge([first, line]), PlasmaError, "tar exited with status 2", line);
+  }
+  assertThrows(() => judge([first], frozen), PlasmaError);
+  assertThrows(() => judge([]), PlasmaError);
+  const refused = (lines: string[]) => refusal(ended(2), lines, live, ["/home"]);
+  refused([`tar: ${first}`, "... 7 more lines ...", total, exiting]);
+  refused([`tar: ${first}`, exiting]);
+  refused([`tar: ${first}`, total]);
+  refused([`tar: ${first}`, total, "tar: Error is not recoverable: exiting now"]);
+});
+
 Deno.test("judgeTar() is not deceived by a file that is called like tar's last words", () => {
   const name = `tar: ${total}: Cannot open: No such file or directory`;
   assertStringIncludes(refusal(ended(0), [name], live), "tar ended before");
