@@ -53,20 +53,21 @@ export function tarCommand(job: TarJob): Command {
   const whole = job.folders.some(({ path }) => path === "/");
   const prefix = whole ? "./" : "";
   const name = (path: string) => prefix + path.replace(/^\/+/, "");
+  const anywhere = job.exclude.filter((pattern) => !isFromRoot(pattern)).map(tidy);
   return {
     program: "tar",
     args: [
       ...tarFlags,
       ...(job.excludeCaches ? ["--exclude-caches"] : []),
-      "--anchored",
-      "--no-wildcards",
-      ...job.omit.map((path) => `--exclude=${name(path)}`),
       "--wildcards",
-      ...job.empty.map((path) => `--exclude=${escapePattern(name(path))}/*`),
-      ...job.exclude.filter(isFromRoot).map((pattern) => `--exclude=${name(tidy(pattern))}`),
+      "--anchored",
+      ...job.omit.map((path) => excludeFlag(escapePattern(name(path)))),
+      ...job.empty.map((path) => excludeFlag(`${escapePattern(name(path))}/*`)),
+      ...job.exclude.filter(isFromRoot).map((pattern) => excludeFlag(name(tidy(pattern)))),
       "--no-anchored",
-      ...job.exclude.filter((pattern) => !isFromRoot(pattern))
-        .map((pattern) => `--exclude=${tidy(pattern)}`),
+      ...anywhere.filter((pattern) => !isOfOneName(pattern)).map(excludeFlag),
+      "--no-wildcards-match-slash",
+      ...anywhere.filter(isOfOneName).map(excludeFlag),
       ...(whole ? ["--transform=flags=rh;s,^\\./\\(.\\),\\1,"] : []),
       ...job.folders.flatMap(({ root, path }) => [
         `--directory=${root}`,
@@ -83,6 +84,22 @@ const tidy = (pattern: string) => pattern.length > 1 ? pattern.replace(/\/+$/, "
 
 function escapePattern(path: string): string {
   return path.replaceAll(/[\\*?[\]]/g, "\\$&");
+}
+
+/**
+ * Whether a pattern fits the same names if `*` does not stand for slashes: then tar need not look at the
+ * whole rest of a path from each of its folders on, which takes hours where a user nests thousands.
+ */
+const isOfOneName = (pattern: string) => /^\*?[^*?[\\/]*\*?$/.test(pattern);
+
+/**
+ * For the same reason each pattern has a wildcard: those without one tar looks up by all the parts of a
+ * path, the more the deeper, while fnmatch(3) most often is done at the first letter.
+ */
+function excludeFlag(pattern: string): string {
+  const isPlain = !/[*?[]|\\$/.test(pattern.replaceAll(/\\./gs, ""));
+  const start = /^((?:\\.|[^\\A-Za-z0-9])*)([A-Za-z0-9])/s;
+  return `--exclude=${isPlain ? pattern.replace(start, "$1[$2]") : pattern}`;
 }
 
 const controls: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11 };

@@ -1,7 +1,13 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { archivesIn, fromRoot, namesIn, TemporaryFolder } from "../support/folders.ts";
-import { plasma, startPlasma } from "../support/plasma.ts";
-import { assertNothingLeft, slowly, untilMidUpload, writeLargeData } from "../support/runs.ts";
+import { plasma, startPlasma, untilEnded } from "../support/plasma.ts";
+import {
+  assertNothingLeft,
+  slowly,
+  untilMidUpload,
+  writeConfig,
+  writeLargeData,
+} from "../support/runs.ts";
 import { sh, until } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 import { assertAllVerify, membersOf } from "../support/storage.ts";
@@ -190,6 +196,27 @@ exec $(PATH=\${PATH#*:} command -v tar) "$@"
       server.kill("SIGKILL");
       await server.status;
       await sh("umount", place);
+    }
+  },
+);
+
+testThatNeeds(
+  ["program perl"],
+  "row 53: thousands of folders in one another do not take hours because of the patterns",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/file", "content");
+    const storage = folder.storage("storage");
+    const config = writeConfig(folder, storage, { exclude: ["*.tmp", "node_modules", "/srv/x"] });
+    const nest = 'chdir shift; for (1..3000) { mkdir "a"; chdir "a" or die }';
+    await sh("perl", "-e", nest, folder.at("data"));
+    try {
+      const run = startPlasma(["backup", "--config", config]);
+      await untilEnded(run.output, 60);
+      const { code, stderr } = await run.output;
+      assertEquals([code, archivesIn(storage).length], [0, 1], stderr);
+    } finally {
+      await sh("rm", "-r", folder.at("data"));
     }
   },
 );
