@@ -197,8 +197,24 @@ export function judgeTar(
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
   throw new PlasmaError("archive", `tar ${what}${words}${more}`, {
     code: "source",
-    ...(words === "" ? {} : { remedy: "mend or exclude these files" }),
+    ...remedyFor(exit, complaints),
   });
+}
+
+/** In each of its folders tar goes on with more stack and memory, and it copies their whole path. */
+const isExhausted = ({ code, signal }: Exit, complaints: readonly string[]) =>
+  ["SIGSEGV", "SIGKILL", "SIGABRT"].includes(signal ?? "") || [137, 139].includes(code ?? 0) ||
+  complaints.includes("memory exhausted");
+
+function remedyFor(exit: Exit, complaints: readonly string[]): { remedy?: string } {
+  if (isExhausted(exit, complaints)) {
+    return {
+      remedy:
+        "folders that are nested by the thousand are the usual cause: exclude what is found " +
+        "by: find FOLDER -mindepth 500 -maxdepth 500 | cut -c -500",
+    };
+  }
+  return complaints.length === 0 ? {} : { remedy: "mend or exclude these files" };
 }
 
 /**
