@@ -75,11 +75,14 @@ export async function makeArchive(
 
 /** What tar warns of, counted. */
 function summarize(warnings: readonly string[]): string[] {
-  const left = warnings.filter((words) => words.startsWith("left out")).length;
-  const changed = warnings.length - left;
+  const more = Number(/^left out or changed: (\d+) /.exec(warnings.at(-1) ?? "")?.[1] ?? 0);
+  const named = warnings.slice(0, more === 0 ? undefined : -1);
+  const left = named.filter((words) => words.startsWith("left out")).length;
+  const changed = named.length - left;
   return [
     ...(left === 0 ? [] : [`archive: ${left} files could not be read and are left out`]),
     ...(changed === 0 ? [] : [`archive: ${changed} files changed or vanished meanwhile`]),
+    ...(more === 0 ? [] : [`archive: ${more} more files, not named, are left out or changed`]),
   ];
 }
 

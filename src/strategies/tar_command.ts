@@ -1,7 +1,7 @@
 import { PlasmaError, UsageError } from "../errors.ts";
 import { isWithin } from "../system/paths.ts";
 import { type Command, describeExit, type Exit, run } from "../system/process.ts";
-import { isDelayedFailure, isGap, tarComplaints } from "../system/tar_messages.ts";
+import { droppedLines, isDelayedFailure, isGap, tarComplaints } from "../system/tar_messages.ts";
 
 /** A folder that is to be archived. */
 export interface TarFolder {
@@ -184,13 +184,15 @@ export function judgeTar(
 ): string[] {
   const { totalBytes, complaints } = sortWords(messages);
   const isLive = complaints.every((line) => mayChange(pathIn(line)));
+  const dropped = messages.reduce((sum, line) => sum + droppedLines(line), 0);
   const excuses = complaints.map((line) => excuse(line, folders));
   const isExcused = exit.code === 2 && isLive && excuses.length > 0 && !messages.some(isGap) &&
     isDelayedFailure(messages.at(-1)) && !excuses.includes(undefined);
   const isTolerable = exit.code === 0 || (exit.code === 1 && isLive) || isExcused;
   if (isTolerable && totalBytes !== undefined) {
     if (exit.code === 0) return [];
-    return isExcused ? excuses.filter((words) => words !== undefined) : [...complaints];
+    const warnings = isExcused ? excuses.filter((words) => words !== undefined) : complaints;
+    return [...warnings, ...(dropped === 0 ? [] : [`left out or changed: ${dropped} more files`])];
   }
   const what = isTolerable ? "ended before the archive was complete" : describeExit(exit);
   const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;
@@ -199,6 +201,17 @@ export function judgeTar(
     code: "source",
     ...remedyFor(exit, complaints),
   });
+}
+
+/** Whether judgeTar() would excuse a line of tar's messages anyway: then only the number matters. */
+export function mayDropLine(
+  line: string,
+  mayChange: (words: string) => boolean,
+  folders: readonly string[],
+): boolean {
+  return tarComplaints([line]).every((words) =>
+    mayChange(pathIn(words)) && excuse(words, folders) !== undefined
+  );
 }
 
 /** In each of its folders tar goes on with more stack and memory, and it copies their whole path. */

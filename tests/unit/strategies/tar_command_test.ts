@@ -2,6 +2,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { PlasmaError } from "../../../src/errors.ts";
 import {
   judgeTar,
+  mayDropLine,
   requireGnuTar,
   tarCommand,
   type TarJob,
@@ -295,6 +296,39 @@ Deno.test("row 53: judgeTar() excuses what could not be read below a folder, whe
   refused([`tar: ${first}`, exiting]);
   refused([`tar: ${first}`, total]);
   refused([`tar: ${first}`, total, "tar: Error is not recoverable: exiting now"]);
+});
+
+Deno.test("row 53: of a flood of messages no line is dropped that judgeTar() has to see", () => {
+  const mayDrop = (line: string) =>
+    mayDropLine(line, (words) => words.startsWith("/home/live/"), ["/home"]);
+  for (
+    const line of [
+      "live/f: Cannot open: Permission denied",
+      "live/g: file changed as we read it",
+      "live/h: socket ignored",
+    ]
+  ) {
+    assertEquals(mayDrop(`tar: home/${line}`), true, line);
+  }
+  for (
+    const line of [
+      "tar: home/frozen: Cannot open: Permission denied",
+      "tar: home: Cannot savedir: Input/output error",
+      "tar: home/live/f: what is this",
+      total,
+      "words of another program",
+    ]
+  ) {
+    assertEquals(mayDrop(line), false, line);
+  }
+  const messages = [
+    "tar: home/live/f: Cannot open: Permission denied",
+    "... 7 more like these ...",
+  ];
+  assertEquals(judgeTar(ended(2), [...messages, total, exiting], live, ["/home"]), [
+    "left out: home/live/f: Cannot open: Permission denied",
+    "left out or changed: 7 more files",
+  ]);
 });
 
 Deno.test("judgeTar() is not deceived by a file that is called like tar's last words", () => {
