@@ -13,7 +13,7 @@ import {
 import { isWithin, joinPath, relativePath } from "../system/paths.ts";
 import { checkFolders, describeProblem, distinctFolders } from "./folders.ts";
 import type { Coverage, Place, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
+import { judgeTar, mayDropLine, requireGnuTar, tarCommand } from "./tar_command.ts";
 
 /** Snapshots of the strategies for btrfs, seen where the top level is mounted, see run_id.ts. */
 const ownSnapshots = `.plasma/${"[0-9]".repeat(8)}T${"[0-9]".repeat(6)}Z-*-*-*`;
@@ -89,7 +89,8 @@ export class TarStrategy implements Strategy {
       kind: "tar",
       frozen: false,
       command,
-      judge: (exit, messages) => judgeTar(exit, messages, () => true),
+      judge: (exit, messages) => judgeTar(exit, messages, () => true, this.#folders),
+      mayDrop: (line) => mayDropLine(line, () => true, this.#folders),
       close: () => Promise.resolve([]),
     };
   }
