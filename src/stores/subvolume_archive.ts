@@ -59,7 +59,7 @@ export async function downloadSubvolumes(
   pipes: string,
 ): Promise<Download> {
   const { subvolumes } = openManifest(folder, name);
-  const stage = storedTarStage(`${folder.path}/${name}`, subvolumes);
+  const stage = storedTarStage(`${folder.path}/${name}`, subvolumes, pipes);
   const producer = await Producer.start([stage], pipes);
   return {
     get path() {
