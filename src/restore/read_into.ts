@@ -56,7 +56,8 @@ export async function readInto(
   signal.addEventListener("abort", kill);
   try {
     const progress = new Progress(log, archive.name, archive.bytes);
-    const read = await readArchive(download, consumer, (bytes) => progress.update(bytes));
+    const update = (bytes: number) => progress.update(bytes);
+    const read = await readArchive(download, consumer, update, signal);
     signal.throwIfAborted();
     requireAsStored(read, reading);
     const { warnings, failure } = await finish(consumer, read);

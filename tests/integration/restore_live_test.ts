@@ -3,8 +3,8 @@ import { backUp, walk } from "../support/archives.ts";
 import { namesIn, TemporaryFolder } from "../support/folders.ts";
 import { HostileSite } from "../support/hostile.ts";
 import { Mount } from "../support/mounts.ts";
-import { plasma, type PlasmaOptions } from "../support/plasma.ts";
-import { measuringMemory } from "../support/processes.ts";
+import { plasma, type PlasmaOptions, startPlasma, untilEnded } from "../support/plasma.ts";
+import { descendant, measuringMemory } from "../support/processes.ts";
 import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 
@@ -180,5 +180,35 @@ testThatNeeds(
     assertEquals(code, 0, stderr);
     const kilobytes = Number(stderr.trimEnd().split("\n").at(-1));
     assert(kilobytes > 10_000 && kilobytes < 400_000, `${kilobytes} KiB`);
+  },
+);
+
+/** Makes an archive of one member, of a terabyte that takes no room. */
+const hugeMember = `
+import sys, tarfile
+info = tarfile.TarInfo("huge")
+info.size = 1 << 40
+with open(sys.argv[1], "wb") as file:
+    file.write(info.tobuf(tarfile.GNU_FORMAT))
+    file.truncate((1 << 40) + 512 * 3)`;
+
+testThatNeeds(
+  ["program python3"],
+  "row 54: a restore that is told to end does not read on",
+  async () => {
+    using site = new HostileSite();
+    await sh("python3", "-c", hugeMember, `${site.storage}/20250101-0000-daily.tar`);
+    const { child, output } = startPlasma(
+      ["restore", "latest", "good", "--from", site.storage, "--target", site.target],
+    );
+    await descendant(child.pid, /tar .*--extract/);
+    child.kill("SIGTERM");
+    try {
+      await untilEnded(output, 30);
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
+    assertEquals((await output).code, 143);
   },
 );

@@ -118,7 +118,8 @@ testThatNeeds(needs, "row 54: the folder that fills up is swapped for another on
   const { code, lastLine } = await site.restoreInto(target, ["latest"]);
   assertEquals(await said(), "swapped\n");
   assertEquals(code, 1, lastLine);
-  assertMatch(lastLine, /another folder is in the place of \.plasma-restore-/);
+  // On a busy machine that is seen before tar starts.
+  assertMatch(lastLine, /another folder is in the place of (\.plasma-restore-|.*\/target;)/);
   assertEquals(namesIn(target).includes("good"), false);
 });
 
