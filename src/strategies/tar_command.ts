@@ -167,14 +167,9 @@ function excuse(line: string, folders: readonly string[]): string | undefined {
 
 /**
  * Damage is in frozen files too: a bad sector, or on btrfs what a user has made who changed the memory
- * that he was writing past the cache (O_DIRECT), so that the checksum is wrong. Of a file that could
- * be read in part tar says that it shrank.
- *
- * @param folders nothing is excused where there are none
+ * that he was writing past the cache (O_DIRECT), so that the checksum is wrong.
  */
-const isDamaged = (line: string, folders: readonly string[]) =>
-  folders.length > 0 &&
-  /: (Input\/output error|File shrank by \d+ bytes?; padding with zeros)$/.test(line);
+const isDamaged = (line: string) => line.endsWith(": Input/output error");
 
 /** What tar says, beginning with a path as it is in the system. */
 const pathIn = (words: string) => `/${unquote(words).replace(/^\.?\/+/, "")}`;
@@ -196,14 +191,12 @@ export function judgeTar(
 ): string[] {
   const { totalBytes, complaints } = sortWords(messages);
   const isLive = complaints.every((line) => mayChange(pathIn(line)));
-  const isAnyonesFault = complaints.every((line) =>
-    mayChange(pathIn(line)) || isDamaged(line, folders)
-  );
+  const isAnyonesFault = complaints.every((line) => mayChange(pathIn(line)) || isDamaged(line));
   const dropped = messages.reduce((sum, line) => sum + droppedLines(line), 0);
   const excuses = complaints.map((line) => excuse(line, folders));
-  const isAtEnd = exit.code === 1 || (exit.code === 2 && isDelayedFailure(messages.at(-1)));
-  const isExcused = isAtEnd && isAnyonesFault && excuses.length > 0 && !messages.some(isGap) &&
-    !excuses.includes(undefined);
+  const isExcused = exit.code === 2 && isAnyonesFault && excuses.length > 0 &&
+    !messages.some(isGap) &&
+    isDelayedFailure(messages.at(-1)) && !excuses.includes(undefined);
   const isTolerable = exit.code === 0 || (exit.code === 1 && isLive) || isExcused;
   if (isTolerable && totalBytes !== undefined) {
     if (exit.code === 0) return [];
@@ -226,7 +219,7 @@ export function mayDropLine(
   folders: readonly string[],
 ): boolean {
   return tarComplaints([line]).every((words) =>
-    (mayChange(pathIn(words)) || isDamaged(words, folders)) && excuse(words, folders) !== undefined
+    (mayChange(pathIn(words)) || isDamaged(words)) && excuse(words, folders) !== undefined
   );
 }
 
