@@ -165,12 +165,6 @@ function excuse(line: string, folders: readonly string[]): string | undefined {
   return leftOut.test(line) ? `left out: ${line}` : `left out in part, zeros instead: ${line}`;
 }
 
-/**
- * Damage is in frozen files too: a bad sector, or on btrfs what a user has made who changed the memory
- * that he was writing past the cache (O_DIRECT), so that the checksum is wrong.
- */
-const isDamaged = (line: string) => line.endsWith(": Input/output error");
-
 /** What tar says, beginning with a path as it is in the system. */
 const pathIn = (words: string) => `/${unquote(words).replace(/^\.?\/+/, "")}`;
 
@@ -179,8 +173,7 @@ const pathIn = (words: string) => `/${unquote(words).replace(/^\.?\/+/, "")}`;
  *
  * @param mayChange whether what tar complains of, "/path: complaint", may have changed while it was
  * read; then status 1 ("some files differ") gives warnings, and else it is a failure
- * @param folders below them, but not in their own case, likewise with what could not be read; with what is
- * damaged also where nothing may have changed
+ * @param folders below them, but not in their own case, likewise with what could not be read
  * @throws {PlasmaError} if the archive is not complete
  */
 export function judgeTar(
@@ -191,11 +184,9 @@ export function judgeTar(
 ): string[] {
   const { totalBytes, complaints } = sortWords(messages);
   const isLive = complaints.every((line) => mayChange(pathIn(line)));
-  const isAnyonesFault = complaints.every((line) => mayChange(pathIn(line)) || isDamaged(line));
   const dropped = messages.reduce((sum, line) => sum + droppedLines(line), 0);
   const excuses = complaints.map((line) => excuse(line, folders));
-  const isExcused = exit.code === 2 && isAnyonesFault && excuses.length > 0 &&
-    !messages.some(isGap) &&
+  const isExcused = exit.code === 2 && isLive && excuses.length > 0 && !messages.some(isGap) &&
     isDelayedFailure(messages.at(-1)) && !excuses.includes(undefined);
   const isTolerable = exit.code === 0 || (exit.code === 1 && isLive) || isExcused;
   if (isTolerable && totalBytes !== undefined) {
@@ -219,7 +210,7 @@ export function mayDropLine(
   folders: readonly string[],
 ): boolean {
   return tarComplaints([line]).every((words) =>
-    (mayChange(pathIn(words)) || isDamaged(words)) && excuse(words, folders) !== undefined
+    mayChange(pathIn(words)) && excuse(words, folders) !== undefined
   );
 }
 
