@@ -141,14 +141,10 @@ const changes =
 const leftOut =
   /^(.+): (?:Cannot (?:open|stat|readlink|savedir|read|close): ([^:]+)|Unknown file type; file ignored)$/;
 
-/** Files that are in the archive with zeros instead of what could not be read. */
-const unread =
-  /^(.+): (?:Read error at byte \d+, while reading \d+ bytes?|Cannot seek to \d+): ([^:]+)$/;
-
-/** Not the fault of a file: the next one would fare likewise. Root may read what has an owner. */
-const isOwnFault = (reason: string | undefined) =>
-  /^(Too many open files( in system)?|Cannot allocate memory)$/.test(reason ?? "") ||
-  (reason === "Permission denied" && Deno.uid() !== 0);
+/** Not the fault of who owns a file: a bad sector, or what the next one would fare likewise with. */
+const isOwnFault = (reason = "") =>
+  /^(Input\/output error|Structure needs cleaning|Too many open files( in system)?|Cannot allocate memory)$/
+    .test(reason);
 
 /**
  * What a complaint says of a file that others may be to blame for: who owns it can keep even root from
@@ -158,11 +154,11 @@ const isOwnFault = (reason: string | undefined) =>
  */
 function excuse(line: string, folders: readonly string[]): string | undefined {
   if (changes.test(line)) return line;
-  const found = leftOut.exec(line) ?? unread.exec(line);
+  const found = leftOut.exec(line);
   if (found === null || isOwnFault(found[2])) return undefined;
   const path = pathIn(found[1]!).replace(/\/+$/, "");
   if (!folders.some((folder) => path !== folder && isWithin(path, folder))) return undefined;
-  return leftOut.test(line) ? `left out: ${line}` : `left out in part, zeros instead: ${line}`;
+  return `left out: ${line}`;
 }
 
 /** What tar says, beginning with a path as it is in the system. */
