@@ -65,14 +65,25 @@ export async function makeArchive(
         if (!source.frozen) await runAfterSnapshot(run);
       });
     outcome.warnings.push(...warnings);
-    if (warnings.length > 0) {
-      outcome.problems.push(`archive: ${warnings.length} files changed or vanished meanwhile`);
-    }
+    outcome.problems.push(...summarize(warnings));
     if (!source.frozen && config.tempfile === undefined) await runAfterSnapshot(run);
     return { name, bytes, sha256, seconds: (performance.now() - start) / 1000 };
   } finally {
     await closeSource();
   }
+}
+
+/** What tar warns of, counted. */
+function summarize(warnings: readonly string[]): string[] {
+  const more = Number(/^left out or changed: (\d+) /.exec(warnings.at(-1) ?? "")?.[1] ?? 0);
+  const named = warnings.slice(0, more === 0 ? undefined : -1);
+  const left = named.filter((words) => words.startsWith("left out")).length;
+  const changed = named.length - left;
+  return [
+    ...(left === 0 ? [] : [`archive: ${left} files could not be read and are left out`]),
+    ...(changed === 0 ? [] : [`archive: ${changed} files changed or vanished meanwhile`]),
+    ...(more === 0 ? [] : [`archive: ${more} more files, not named, are left out or changed`]),
+  ];
 }
 
 /** Services may go on: as soon as the source is frozen, or else when it has been read. */

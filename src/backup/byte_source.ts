@@ -34,10 +34,12 @@ export async function produce(
   filters: readonly Filter[],
   folder: string,
 ): Promise<ByteSource> {
-  const { command } = source;
+  const { command, mayDrop } = source;
   const encoders = filters.map(({ encoder }) => encoder);
   if (command === undefined && encoders.length === 0) return fileSource("/dev/null");
-  const first = command === undefined ? [] : [{ command, judge: source.judge.bind(source) }];
+  const first = command === undefined
+    ? []
+    : [{ command, judge: source.judge.bind(source), mayDrop }];
   return await Producer.start([...first, ...encoders], folder);
 }
 

@@ -19,13 +19,17 @@ async function askToCommit(run: Run, claim: Claim): Promise<Committed> {
     try {
       return await run.store.commit(claim);
     } catch (error) {
-      if (!isTransient(error)) throw error;
+      // What is not there any more will not come back by asking: it is uploaded anew.
+      if (!isTransient(error) || isGone(error)) throw error;
       run.log.warning(`no answer to the commit, asking again: ${describeError(error)}`);
       await pause(seconds, run.signal);
     }
   }
   return await run.store.commit(claim);
 }
+
+const isGone = (error: unknown) =>
+  error instanceof PlasmaError && ["no-upload", "mismatch"].includes(error.code);
 
 /** The archive of an earlier attempt, if its commit was done; undefined if it was not. */
 export async function findCommitted(

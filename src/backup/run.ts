@@ -15,7 +15,7 @@ import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
 import { ownPaths, type Settings } from "./settings.ts";
-import { requireTempfileWay } from "./staging.ts";
+import { requireTempfileWay, stagingPath } from "./staging.ts";
 
 /** How a run ended. */
 export interface RunResult {
@@ -92,13 +92,20 @@ async function causeOf(error: unknown, { signal }: RunContext): Promise<unknown>
   return signal.aborted ? signal.reason : error;
 }
 
+function withStagingPath(settings: Settings): Settings {
+  const { config } = settings;
+  if (config.tempfile === undefined) return settings;
+  return { ...settings, config: { ...config, tempfile: stagingPath(config.tempfile) } };
+}
+
 /** What every run starts; missing ones are found before anything is run. */
 const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
 
-async function runLocked(settings: Settings, context: RunContext, outcome: Outcome): Promise<void> {
+async function runLocked(given: Settings, context: RunContext, outcome: Outcome): Promise<void> {
+  requireTempfileWay(given.config.tempfile);
+  const settings = withStagingPath(given);
   const { destination, config } = settings;
   const name = describeDestination(destination);
-  requireTempfileWay(config.tempfile);
   for (const tool of neededTools) await requireTool(tool);
   if (destination.kind === "ssh") await requireTool("ssh");
   const { machine, problem } = await machineIdentity();

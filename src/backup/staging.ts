@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { createPrivate, removeIfPresent } from "../system/durable.ts";
 import { lockOpenFile } from "../system/lock.ts";
-import { parentOf } from "../system/paths.ts";
+import { joinPath, parentOf } from "../system/paths.ts";
 import type { Transfer } from "../system/pump.ts";
 import { type FileIdentity, identityOf, isSameAt, openSame } from "../system/same_file.ts";
 import { requireTrustedWay } from "../system/trusted.ts";
@@ -25,6 +26,55 @@ export function requireTempfileWay(tempfile: string | undefined): void {
   if (tempfile !== undefined) requireTrustedWay(parentOf(tempfile), "config", "tempfile's folder");
 }
 
+/** What a name that nobody can foresee ends with. */
+const suffix = /\.plasma-[0-9a-f]{16}$/;
+
+/**
+ * Where the archive is put down for a `tempfile`: there, or if others can make files in that folder, as
+ * in /var/tmp, beside it under a name that nobody can take before us.
+ */
+export function stagingPath(tempfile: string): string {
+  return isShared(parentOf(tempfile))
+    ? `${tempfile}.plasma-${randomBytes(8).toString("hex")}`
+    : tempfile;
+}
+
+/** True for a sticky folder in which others can make files, but cannot touch ours. */
+function isShared(folder: string): boolean {
+  const { mode } = fs.statSync(folder, { throwIfNoEntry: false }) ?? { mode: 0 };
+  return (mode & 0o1000) !== 0 && (mode & 0o022) !== 0;
+}
+
+/**
+ * Find out whether a tempfile could be made now, and change nothing.
+ *
+ * @returns where it would be, in words
+ * @throws {UsageError | PlasmaError} that says what is in the way
+ */
+export async function checkTempfile(tempfile: string): Promise<string> {
+  requireTempfileWay(tempfile);
+  const folder = parentOf(tempfile);
+  if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new PlasmaError("staging", `the folder of tempfile ${tempfile} does not exist`, {
+      remedy: "make it, or take another path",
+    });
+  }
+  if (isShared(folder)) {
+    return `${tempfile}.plasma-* can be used: others can make files in ${folder}, so that ` +
+      "the name is one that nobody can foresee";
+  }
+  const found = findLeftover(tempfile);
+  if (found !== undefined) {
+    const file = openSame(tempfile, fs.constants.O_RDWR, found);
+    try {
+      if (!await lockOpenFile(file)) throw inUse(tempfile);
+    } finally {
+      fs.closeSync(file);
+    }
+  }
+  return `${tempfile} can be used`;
+}
+
 /**
  * The file in which an archive is put down before it is uploaded: `tempfile` of the config. It is
  * new, mode 0600, never reached through a symbolic link, and locked as long as it is in use. What is
@@ -42,10 +92,12 @@ export class StagingFile implements Disposable {
   /**
    * Create the file. One that a killed run left there is replaced, as Plasma 1.0 did.
    *
+   * @param path see {@link stagingPath}
    * @throws {PlasmaError} if another run uses the file, or something else is in the way
    */
   static async create(path: string): Promise<StagingFile> {
     try {
+      await removeForgotten(path);
       for (let tries = 0; tries < mostTries; tries++) {
         await removeLeftover(path);
         const file = createIfAbsent(path);
@@ -120,21 +172,43 @@ function createIfAbsent(path: string): number | undefined {
   }
 }
 
-/** Remove a file of ours that no run uses any more. */
-async function removeLeftover(path: string): Promise<void> {
-  let found;
-  try {
-    found = fs.lstatSync(path, { bigint: true });
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return;
-    throw error;
+/** Remove what killed runs have left under names like this one; what is not ours, or in use, stays. */
+async function removeForgotten(path: string): Promise<void> {
+  if (!suffix.test(path)) return;
+  const folder = parentOf(path);
+  const tempfile = path.replace(suffix, "");
+  for (const name of fs.readdirSync(folder)) {
+    const other = joinPath(folder, name);
+    if (other.replace(suffix, "") !== tempfile) continue;
+    try {
+      await removeLeftover(other);
+    } catch {
+      // It is in nobody's way.
+    }
   }
+}
+
+/**
+ * What a killed run may have left at the path.
+ *
+ * @throws {PlasmaError} if it is something else
+ */
+function findLeftover(path: string): FileIdentity | undefined {
+  const found = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (found === undefined) return undefined;
   if (!found.isFile() || Number(found.uid) !== Deno.uid()) {
     const what = found.isFile() ? "belongs to somebody else" : "is not a regular file";
     throw new PlasmaError("staging", `tempfile ${path} exists and ${what}`, {
       remedy: "remove it, or take another path",
     });
   }
+  return found;
+}
+
+/** Remove a file of ours that no run uses any more. */
+async function removeLeftover(path: string): Promise<void> {
+  const found = findLeftover(path);
+  if (found === undefined) return;
   const file = openSame(path, fs.constants.O_RDWR, found);
   try {
     if (!await lockOpenFile(file)) throw inUse(path);

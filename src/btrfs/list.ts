@@ -1,5 +1,6 @@
 import { PlasmaError } from "../errors.ts";
-import { describeExit, start } from "../system/process.ts";
+import { describeExit, run, start } from "../system/process.ts";
+import { mapConcurrently, readSubvolumeIds, subvolumeInode } from "./subvolumes.ts";
 
 /** A row of `btrfs subvolume list`. */
 export interface ListedSubvolume {
@@ -18,6 +19,9 @@ export interface ListedSubvolume {
  * A name may hold newlines, and what follows them may look like a row: so every subvolume has its row,
  * but there may be rows without a subvolume, see {@link findListed}.
  *
+ * There is no such list as long as anybody keeps a subvolume at a place that no path leads to (PATH_MAX):
+ * then only those in the folder itself are looked at, one by one.
+ *
  * @throws {PlasmaError} if the list cannot be made
  */
 export async function eachSubvolume(
@@ -32,18 +36,43 @@ export async function eachSubvolume(
   );
   const decoder = new TextDecoder();
   let left = "";
+  let rows = 0;
   child.process.stdout?.on("data", (chunk: Uint8Array) => {
     const lines = (left + decoder.decode(chunk, { stream: true })).split("\n");
     left = lines.pop()!;
     for (const line of lines) {
       const row = parseRow(line);
-      if (row !== undefined) visit(row);
+      if (row === undefined) continue;
+      rows++;
+      visit(row);
     }
   });
   const exit = await child.exited;
   if (exit.code === 0) return;
+  if (rows === 0 && child.messages.lines.some((line) => /name too long/i.test(line))) {
+    return await eachWithin(folder, readOnly, visit);
+  }
   const why = child.messages.tail || describeExit(exit);
   throw new PlasmaError("storage", `cannot list the subvolumes of ${folder}: ${why}`);
+}
+
+/** Subvolumes of ours lie no deeper: `.plasma/incoming/<run id>.btrfs/in/<name>`. */
+const deepest = 5;
+
+/** Look at each subvolume in a storage folder by itself; those that cannot be read are left out. */
+async function eachWithin(
+  folder: string,
+  readOnly: boolean,
+  visit: (row: ListedSubvolume) => void,
+): Promise<void> {
+  const script =
+    `find "$1" -mindepth 1 -maxdepth ${deepest} -type d -inum ${subvolumeInode} -prune -print0`;
+  const { stdout } = await run({ program: "sh", args: ["-c", script, "sh", folder] });
+  const paths = new TextDecoder().decode(stdout).split("\0").slice(0, -1);
+  await mapConcurrently(paths, async (path) => {
+    const ids = await readSubvolumeIds(path).catch(() => undefined);
+    if (ids !== undefined && (ids.readOnly || !readOnly)) visit({ ...ids, path });
+  });
 }
 
 /** Undefined if the line is no row. */

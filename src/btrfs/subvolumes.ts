@@ -22,6 +22,8 @@ function btrfsError(what: string, { exit, messages }: Output): PlasmaError {
 
 /** What tells subvolumes apart on all machines. */
 export interface SubvolumeIds {
+  /** Its number in its filesystem. */
+  readonly id: number;
   readonly uuid: string;
   /** The uuid of the subvolume that it was a snapshot of; undefined if of none. */
   readonly parentUuid: string | undefined;
@@ -36,7 +38,12 @@ export interface SubvolumeIds {
 
 /** The ids of the subvolume at a path. Throws if there is none. */
 export async function readSubvolumeIds(path: string): Promise<SubvolumeIds> {
-  const text = await btrfs(`read the ids of ${path}`, "subvolume", "show", path);
+  const output = await run({ program: "btrfs", args: ["subvolume", "show", path] });
+  const text = new TextDecoder().decode(output.stdout);
+  // It fails at the list of its snapshots, the last thing, if any path on the filesystem is too long.
+  if (output.exit.code !== 0 && !/^\s+Snapshot\(s\):$/m.test(text)) {
+    throw btrfsError(`read the ids of ${path}`, output);
+  }
   const field = (name: string) => {
     const value = new RegExp(`^\\s+${name}:\\s*(\\S*)$`, "m").exec(text)?.[1];
     return value === undefined || value === "-" || value === "" ? undefined : value;
@@ -47,6 +54,7 @@ export async function readSubvolumeIds(path: string): Promise<SubvolumeIds> {
   }
   const madeIn = Number(field("Gen at creation"));
   return {
+    id: Number(field("Subvolume ID")),
     uuid,
     parentUuid: field("Parent UUID"),
     receivedUuid: field("Received UUID"),

@@ -1,5 +1,5 @@
 import { loadSettings, ownPaths, type Settings } from "../backup/settings.ts";
-import { requireTempfileWay } from "../backup/staging.ts";
+import { checkTempfile } from "../backup/staging.ts";
 import { parseCommandLine } from "../cli/args.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { agentConfigPlaces } from "../config/agent.ts";
@@ -37,7 +37,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const settings = await loadSettings(line.value("config"));
   const findings = [
     { what: "config", isGood: true, detail: "good" },
-    ...await checkTempfile(settings),
+    ...await lookAtTempfile(settings),
     ...await checkSource(settings),
     await finding("filters", async () => {
       const filters = await openFilters(settings.config);
@@ -64,13 +64,8 @@ async function finding(what: string, look: () => Promise<string>): Promise<Findi
   }
 }
 
-async function checkTempfile({ config: { tempfile } }: Settings): Promise<Finding[]> {
-  if (tempfile === undefined) return [];
-  const look = () => {
-    requireTempfileWay(tempfile);
-    return Promise.resolve(`${tempfile} can be used`);
-  };
-  return [await finding("tempfile", look)];
+async function lookAtTempfile({ config: { tempfile } }: Settings): Promise<Finding[]> {
+  return tempfile === undefined ? [] : [await finding("tempfile", () => checkTempfile(tempfile))];
 }
 
 async function checkSource(settings: Settings): Promise<Finding[]> {

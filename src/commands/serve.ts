@@ -2,6 +2,7 @@ import { type Arguments, parseCommandLine } from "../cli/args.ts";
 import { PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import {
+  BrokenOff,
   formatAnswer,
   formatRefusal,
   readRequest,
@@ -9,6 +10,7 @@ import {
   type VerbName,
   verbNames,
 } from "../stores/wire.ts";
+import type { ServerLimits } from "../stores/server.ts";
 import type { UploadLimits } from "../stores/upload_limits.ts";
 import { parseDuration, parseSize } from "../config/values.ts";
 import { type Place, takePlace } from "../system/places.ts";
@@ -30,7 +32,8 @@ Limits; who exceeds one is told which:
   --max-size SIZE      of one upload, e.g. 200G; by default none
   --max-uploads N      uploads in one folder that are under way or not committed yet;
                        by default 4 with --root, else any number
-  --idle-timeout TIME  an upload of which nothing comes for so long is given up (1h)
+  --idle-timeout TIME  an upload of which nothing comes for so long is given up (1h), and a
+                       download of which nothing is taken
 
 In authorized_keys, for a key that can add archives and nothing else:
   command="plasma serve --root /data/backup/web1 --allow store",restrict ssh-ed25519 ...`;
@@ -38,12 +41,21 @@ In authorized_keys, for a key that can add archives and nothing else:
 /** A connection on which no request comes is closed after this time. */
 const requestTimeoutMs = 30_000;
 
+/** So is one that takes nothing of its answer. */
+const answerTimeoutSeconds = 60;
+
+/** So much is written at once: whether some of it has been taken cannot be seen. */
+const chunkBytes = 256 << 10;
+
 /**
  * So many processes serve one key at a time, by its root; further ones answer that we are busy. One
- * that waits takes some 15 MB, and an agent has two at most. Uploads do not count, which go on for
- * hours and have a limit of their own.
+ * that waits takes some 15 MB, and an agent has two at most. What goes on for hours does not count:
+ * uploads have a limit of their own, the rest has other places.
  */
 const maximumSessions = 64;
+
+/** The places of a key for what may take hours, and for a verification also a gigabyte and a half. */
+const longPlaces = { downloads: 8, verifications: 2 } as const;
 
 export async function run(args: readonly string[]): Promise<ExitStatus> {
   const line = parseCommandLine("serve", args, {
@@ -55,11 +67,25 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const root = resolveRoot(line.value("root"));
   const allow = parseAllow(line.value("allow"), root !== undefined);
   const uploads = parseLimits(line, root !== undefined);
+  try {
+    return await serve({ allow, root, uploads });
+  } catch (error) {
+    if (!(error instanceof BrokenOff)) throw error;
+    console.error(error.message);
+    return ExitStatus.Failed;
+  }
+}
+
+async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<ExitStatus> {
+  const { root } = limits;
+  const { idleSeconds = defaultIdleSeconds } = limits.uploads;
+  const answer = (line: string) =>
+    write(new TextEncoder().encode(line), Math.min(answerTimeoutSeconds, idleSeconds));
   let place: Place | undefined;
   let request;
   try {
     place = await takePlace(sessionsOf(root), maximumSessions);
-    if (place === undefined) throw busy();
+    if (place === undefined) throw busy(`${maximumSessions} connections`);
     requireSafePath();
     request = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
   } catch (error) {
@@ -68,23 +94,28 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
     return ExitStatus.Failed;
   }
   // Only now: what is loaded for a request takes as much memory again as it takes to wait for one.
-  const { BrokenOff, serveRequest, tellable } = await import("../stores/server.ts");
+  const { serveRequest, tellable } = await import("../stores/server.ts");
   try {
     const streams = {
       input: 0 as const,
       prefix: request.rest,
-      output: 1,
       answer,
+      send: (bytes: Uint8Array) => write(bytes, idleSeconds),
       onUpload: () => place?.giveBack(),
+      async enter(what: keyof typeof longPlaces) {
+        // Without a root it is the key of a login that may do everything, for many storage folders.
+        const count = root === undefined ? maximumSessions : longPlaces[what];
+        const longPlace = await takePlace(`${what}-${sessionsOf(root)}`, count);
+        if (longPlace === undefined) throw busy(`${count} ${what}`);
+        place?.giveBack();
+        place = longPlace;
+      },
     };
-    const result = await serveRequest(request.line, streams, { allow, root, uploads });
+    const result = await serveRequest(request.line, streams, limits);
     if (result !== undefined) await answer(formatAnswer(result));
     return ExitStatus.Done;
   } catch (error) {
-    if (error instanceof BrokenOff) {
-      console.error(error.message);
-      return ExitStatus.Failed;
-    }
+    if (error instanceof BrokenOff) throw error;
     await answer(formatRefusal(tellable(error)));
     return ExitStatus.Failed;
   }
@@ -98,18 +129,33 @@ function sessionsOf(root: string | undefined): string {
 }
 
 /** Agents come back by themselves. */
-function busy(): PlasmaError {
-  return new PlasmaError(
-    "storage",
-    `busy: ${maximumSessions} connections of this key are being served`,
-    { code: "busy", remedy: "try again in a minute" },
-  );
+function busy(what: string): PlasmaError {
+  return new PlasmaError("storage", `busy: ${what} of this key are being served`, {
+    code: "busy",
+    remedy: "try again in a minute",
+  });
 }
 
-async function answer(line: string): Promise<void> {
-  const bytes = new TextEncoder().encode(line);
-  let offset = 0;
-  while (offset < bytes.length) offset += await Deno.stdout.write(bytes.subarray(offset));
+/**
+ * Write to whoever asked.
+ *
+ * @throws {BrokenOff} if that one is gone, or takes nothing for so long
+ */
+async function write(bytes: Uint8Array, idleSeconds: number): Promise<void> {
+  for (let offset = 0; offset < bytes.length;) {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const why = `the connection was given up: nothing was taken for ${idleSeconds} s`;
+    const timer = setTimeout(() => reject(new BrokenOff(why)), idleSeconds * 1000);
+    try {
+      const chunk = bytes.subarray(offset, offset + chunkBytes);
+      offset += await Promise.race([Deno.stdout.write(chunk), late]);
+    } catch (error) {
+      if (error instanceof BrokenOff) throw error;
+      throw new BrokenOff(`nobody takes what is answered: ${reasonOf(error)}`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 }
 
 function parseAllow(text: string | undefined, isConfined: boolean): ReadonlySet<VerbName> {

@@ -119,5 +119,11 @@ async function readThroughHere(
   folder: string,
 ): Promise<Verdict> {
   await using download = await store.fetch(name, folder);
-  return { name, bytes, ...await checkTar(download, { name, bytes }, identity, timeoutOf(line)) };
+  return {
+    name,
+    bytes,
+    ...await checkTar(download, { name, bytes }, identity, {
+      timeoutSeconds: timeoutOf(line),
+    }),
+  };
 }

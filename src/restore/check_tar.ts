@@ -1,8 +1,8 @@
 import { describeError, PlasmaError } from "../errors.ts";
 import { openDecoders } from "../filters/mod.ts";
 import { parseArchiveName } from "../rotation/archive_name.ts";
-import type { Download, Verdict } from "../stores/mod.ts";
-import { costly, tooCostly, withMemoryLimit } from "../system/limited.ts";
+import type { Download, Verdict, VerifyOptions } from "../stores/mod.ts";
+import { costly, tooCostly } from "../system/limited.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
 import { Consumer, type Stage } from "../system/pipeline.ts";
 import type { PumpResult } from "../system/pump.ts";
@@ -10,9 +10,6 @@ import { transfer } from "../system/pump_worker.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { listStage } from "./extract.ts";
 import { readArchive, type ReadResult } from "./read_archive.ts";
-
-/** Address space of a tar that lists: names, and the maps of sparse files, are all it remembers. */
-const listMegabytes = 512;
 
 /** How long an honest archive may take to read: an hour, and more if it is large. */
 function patienceFor(bytes: number): number {
@@ -25,18 +22,20 @@ function patienceFor(bytes: number): number {
  * "unreadable".
  *
  * @param identity the file with the secret key, for an encrypted archive
- * @param timeoutSeconds by default an hour, and more if so many bytes are stored
+ * @param options.timeoutSeconds by default an hour, and more if so many bytes are stored
+ * @param options.signal when it is aborted what is found has no meaning
  */
 export async function checkTar(
   download: Download,
   { name, bytes }: { readonly name: string; readonly bytes: number },
   identity: string | undefined,
-  timeoutSeconds = patienceFor(bytes),
+  { timeoutSeconds = patienceFor(bytes), signal }: Omit<VerifyOptions, "deep"> = {},
 ): Promise<Pick<Verdict, "state" | "detail">> {
   const decoders = await openDecoders(parseArchiveName(name)!.kind, identity);
   await using folder = await PipeFolder.make();
   try {
-    const { read, plain } = await readThrough(download, decoders, folder.path, timeoutSeconds);
+    using limit = new TimeLimit(timeoutSeconds, signal);
+    const { read, plain } = await readThrough(download, decoders, folder.path, limit);
     if (read.isAsStored === false) {
       return {
         state: "damaged",
@@ -72,14 +71,14 @@ async function readThrough(
   download: Download,
   decoders: readonly Stage[],
   folder: string,
-  timeoutSeconds: number,
+  limit: TimeLimit,
 ): Promise<ReadThrough> {
-  const list = withMemoryLimit(listStage([]), listMegabytes);
-  await using tar = await Consumer.start([list], folder, "ignore");
-  using limit = new TimeLimit(timeoutSeconds, [download, tar]);
+  await using tar = await Consumer.start([listStage([])], folder, "ignore");
+  limit.add(download);
+  limit.add(tar);
   try {
     if (decoders.length > 0) return await decodeInto(tar, download, decoders, folder, limit);
-    const read = await readArchive(download, tar, () => {});
+    const read = await readArchive(download, tar, () => {}, limit.signal);
     if (read.bytes > 0) await tar.finish();
     return { read, plain: read };
   } catch (error) {
@@ -103,14 +102,14 @@ async function decodeInto(
   end[Symbol.dispose]();
   limit.add(decoding);
   const [read, plain] = await Promise.all([
-    readArchive(download, decoding, () => {}),
+    readArchive(download, decoding, () => {}, limit.signal),
     transfer({ source: middle.path, sink: tar.path, drain: true }, {
       onOpen() {
         middle.release();
         tar.onOpen();
       },
       onProgress() {},
-    }),
+    }, limit.signal),
   ]);
   // Damage to the archive explains whatever the programs complain of.
   if (read.isAsStored === false) return { read, plain };
@@ -119,22 +118,27 @@ async function decodeInto(
   return { read, plain };
 }
 
-/** Ends what takes too long. */
+/** Ends what takes too long, or is not wanted any more. */
 class TimeLimit implements Disposable {
   readonly #timer: ReturnType<typeof setTimeout>;
-  readonly #programs: { kill(): void }[];
+  readonly #ending = new AbortController();
   #isExceeded = false;
+  /** What is to end when either is so. */
+  readonly signal: AbortSignal;
 
-  constructor(readonly seconds: number, programs: readonly { kill(): void }[]) {
-    this.#programs = [...programs];
+  constructor(readonly seconds: number, unwanted: AbortSignal | undefined) {
+    this.signal = unwanted === undefined
+      ? this.#ending.signal
+      : AbortSignal.any([this.#ending.signal, unwanted]);
     this.#timer = setTimeout(() => {
       this.#isExceeded = true;
-      for (const program of this.#programs) program.kill();
+      this.#ending.abort();
     }, Math.min(seconds * 1000, longestTimer));
   }
 
   add(program: { kill(): void }): void {
-    this.#programs.push(program);
+    if (this.signal.aborted) program.kill();
+    this.signal.addEventListener("abort", () => program.kill());
   }
 
   throwIfExceeded(): void {

@@ -1,7 +1,7 @@
 import { PlasmaError } from "../errors.ts";
 import { namespaceFlags } from "../system/namespace.ts";
 import type { Stage } from "../system/pipeline.ts";
-import { type Command, run } from "../system/process.ts";
+import { type Command, run, type RunOptions } from "../system/process.ts";
 
 /**
  * Where the programs of a restore work. They start in a folder that is known by its inode and by the
@@ -17,8 +17,17 @@ export interface Place {
   readonly identity: string;
   /** An empty private folder, where confined programs see it; undefined if they are not confined. */
   readonly view: string | undefined;
-  /** A folder in it in which to work, by its path from there. */
-  readonly inner?: { readonly path: string; readonly identity: string } | undefined;
+  /** A folder in it in which to work. */
+  readonly inner?: InnerFolder | undefined;
+}
+
+/** A folder that was made in the target. */
+interface InnerFolder {
+  /** Its path from the target. */
+  readonly path: string;
+  readonly identity: string;
+  /** Its mode, owner and group when it was made. */
+  readonly state: string;
 }
 
 /** The exit status by which the scripts say that a place cannot be reached, or is not safe. */
@@ -64,12 +73,13 @@ exec "$@"
 `;
 
 /** The command that runs another one in a place. */
-export function commandIn(place: Place, { program, args }: Command): Command {
+export function commandIn(place: Place, command: Command): Command {
+  const { program, args } = command;
   const { path, identity, view, inner } = place;
   const words = [path, view ?? "", inner?.path ?? "", inner?.identity ?? identity];
   const script = ["-c", placeScript, "sh", ...words, program, ...args];
-  if (view === undefined) return { program: "sh", args: script };
-  return { program: "unshare", args: [...namespaceFlags, "sh", ...script] };
+  if (view === undefined) return { ...command, program: "sh", args: script };
+  return { ...command, program: "unshare", args: [...namespaceFlags, "sh", ...script] };
 }
 
 /** A stage of a pipeline that works in a place. */
@@ -89,10 +99,17 @@ export function stageIn(place: Place, { command, judge }: Stage): Stage {
  * @param what it does, for the message
  * @throws {PlasmaError} if it fails
  */
-export async function runIn(place: Place, what: string, command: Command): Promise<Uint8Array> {
-  const { exit, stdout, messages } = await run(commandIn(place, command), {
-    maximumOutput: 1 << 30,
-  });
+export async function runIn(
+  place: Place,
+  what: string,
+  command: Command,
+  options: RunOptions = {},
+): Promise<Uint8Array> {
+  const { exit, stdout, messages, overflowed } = await run(commandIn(place, command), options);
+  options.signal?.throwIfAborted();
+  if (overflowed) {
+    throw new PlasmaError("restore", `cannot ${what}: there is too much to say of it`);
+  }
   if (exit.code === 0) return stdout;
   if (exit.code === notReached) throw unreached(messages.tail);
   throw new PlasmaError("restore", `cannot ${what}: ${messages.tail}`);
@@ -109,10 +126,21 @@ const notConfined = 98;
 
 /**
  * $1 to $3 are the folder above, the name and the path of the target, $4 whether it is to be made, $5 the
- * inner folder, $6 the view with which confinement is tried, $7 whether there is no way without.
+ * inner folder, $6 the view with which confinement is tried, $7 whether there is no way without,
+ * $8 the group of the inner folder.
  */
 const openScript = `${common}
-parent=$1 name=$2 path=$3 make=$4 inner=$5 view=$6 must=$7
+uid=$(id -u)
+# Whose the folder above is can at once put something else in the place of what was made: one that is
+# open to him, or in a filesystem of his own, which he mounts there, one that says it is ours. Others
+# than root have no secrets, and filesystems that know no modes.
+requireOwn() {
+  case $uid:$(stat -c '%d %u %04a' .) in
+    "0:$device 0 "[02]700 | [1-9]*":$device $uid "*) ;;
+    *) fail "another folder is in the place of $1, which was just made" ;;
+  esac
+}
+parent=$1 name=$2 path=$3 make=$4 inner=$5 view=$6 must=$7 mark=$8
 why='only root can make one'
 if [ -n "$view" ]; then
   why='mount(8) or the kernel does not know nosymfollow'
@@ -127,20 +155,29 @@ if [ -n "$view" ]; then
   fi
 fi
 enter "$parent" "$parent"
+device=$(stat -c %d .)
 [ -z "$make" ] || mkdir -m 0700 -- "./$name" || exit
 enter "./$name" "$path"
 state=empty
-if [ -z "$make" ] && [ -n "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ]; then
-  state=full inner=
+[ -z "$(find . -mindepth 1 -maxdepth 1 -printf x -quit)" ] || state=full
+if [ -n "$make" ]; then
+  requireOwn "$path"
+  [ "$state" = empty ] || fail "$path holds something, though it was just made"
 fi
+[ "$state" = empty ] || inner=
 echo "$state"
-stat -c '%d:%i %u %a' . || exit
+stat -c %d:%i . || exit
 if [ -n "$inner" ]; then
   outer=\${inner%/*}
+  device=$(stat -c %d .)
   mkdir -m 0700 -- "./$outer" || exit
-  # Whose the target is may have put a link there
   enter "./$outer" "\${path%/}/$outer"
-  mkdir -m 1700 -- "./\${inner##*/}" && stat -c '%d:%i %u %a' "./\${inner##*/}" || exit
+  requireOwn "\${path%/}/$outer"
+  files=./\${inner##*/}
+  mkdir -m 1700 -- "$files" || exit
+  # Where not all groups can be given away it keeps its own
+  chgrp "$mark" "$files" 2>/dev/null
+  stat -c '%d:%i %a:%u:%g' "$files" || exit
 fi
 printf '%s' "$why"
 `;
@@ -163,8 +200,8 @@ export interface OpenOrder {
 export interface Opened {
   readonly identity: string;
   readonly isEmpty: boolean;
-  /** Device and inode of the innermost folder, if one was made. */
-  readonly innerIdentity: string | undefined;
+  /** The innermost folder, if one was made. */
+  readonly inner: Place["inner"];
   /** Undefined if programs can be confined. */
   readonly whyNotConfined: string | undefined;
 }
@@ -179,7 +216,8 @@ export async function openFolder(order: OpenOrder): Promise<Opened | string> {
   const { path, make, inner, view, mustConfine } = order;
   const end = path.lastIndexOf("/");
   const above = [path.slice(0, end) || "/", path.slice(end + 1) || "."];
-  const words = [...above, path, make ? "make" : "", inner, view, mustConfine ? "must" : ""];
+  const must = mustConfine ? "must" : "";
+  const words = [...above, path, make ? "make" : "", inner, view, must, randomGroup()];
   const shell = ["sh", "-c", openScript, "sh", ...words];
   const { exit, stdout, messages } = await run(
     view === ""
@@ -195,26 +233,20 @@ export async function openFolder(order: OpenOrder): Promise<Opened | string> {
   }
   if (exit.code !== 0) throw new PlasmaError("restore", `cannot use ${path}: ${messages.tail}`);
   const [state, folder, ...rest] = new TextDecoder().decode(stdout).split("\n");
-  const innerFolder = state === "empty" && inner !== "" ? rest.shift()! : undefined;
+  const [innerIdentity, innerState] = state === "empty" && inner !== ""
+    ? rest.shift()!.split(" ")
+    : [];
   const why = rest.join(" ");
-  const identity = folder!.split(" ")[0]!;
   return {
-    identity,
+    identity: folder!,
     isEmpty: state === "empty",
-    innerIdentity: innerFolder === undefined ? undefined : ownIdentity(innerFolder, identity, path),
+    inner: innerIdentity === undefined
+      ? undefined
+      : { path: inner, identity: innerIdentity, state: innerState! },
     whyNotConfined: why === "" ? undefined : why,
   };
 }
 
-/**
- * The owner of the target can put another folder in the place of the inner one; and in a filesystem of
- * his own, which he mounts there, one that says it is ours.
- */
-function ownIdentity(line: string, target: string, path: string): string {
-  const [identity, uid, mode] = line.split(" ");
-  const isInTarget = deviceOf(identity!) === deviceOf(target);
-  if (isInTarget && uid === String(Deno.uid()) && /^[13]700$/.test(mode!)) return identity!;
-  throw unreached(`another folder is in the place of the one that was made in ${path}`);
-}
-
-const deviceOf = (identity: string) => identity.split(":")[0];
+/** A group that no archive has, by chance or else: whoever made it cannot know the number. */
+const randomGroup = () =>
+  String(2 ** 30 + crypto.getRandomValues(new Uint32Array(1))[0]! % 2 ** 30);

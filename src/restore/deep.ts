@@ -13,6 +13,10 @@ const longestPath = 4095;
 const stepBytes = 3500;
 /** More complaints of tar are not kept, and whether all of them are about long names is unknown. */
 const mostLongNames = 1000;
+/** A longer name no folder can have that was backed up: to keep what is above it takes its square. */
+export const longestName = 1 << 20;
+/** How much of names is kept, in characters. */
+const mostKept = 32 << 20;
 
 /** A folder deep in an archive, from above which the members below it can be reached. */
 export interface DeepFolder {
@@ -26,28 +30,46 @@ export class DeepFolders {
   readonly #longNames: string[] = [];
   readonly #members: readonly string[];
   #isBeyond = false;
+  #kept = 0;
 
   /** @param members what is to be unpacked, as given to tar; none stands for everything */
   constructor(members: readonly string[]) {
     this.#members = members.map(escapeName);
   }
 
-  /** @param name the escaped name of a member */
+  /** @param name the escaped name of a member; only the beginning, if it is beyond {@link longestName} */
   add(name: string): void {
+    // Nothing is done with what was found then.
+    if (this.#isBeyond) return;
     // The slash by which folders are listed the kernel does not see.
-    const plain = name.replace(/\/+$/, "");
-    if (bytesIn(plain) <= longestPath) return;
-    if (this.#longNames.length < mostLongNames) this.#longNames.push(plain);
-    else this.#isBeyond = true;
-    // Such names no tar gives to what it archives.
-    if (/(?:^|\/)\.{0,2}\//.test(name)) this.#isBeyond = true;
+    const plain = withoutSlash(name);
+    if (plain.length <= longestPath || bytesIn(plain) <= longestPath) return;
+    const isBeyond = name.length > longestName || this.#longNames.length >= mostLongNames ||
+      // Such names no tar gives to what it archives.
+      /(?:^|\/)\.{0,2}\//.test(name) || !this.#keep(plain);
+    if (isBeyond) this.#giveUp();
+  }
+
+  /** Returns false if that is too much, or not wanted. */
+  #keep(name: string): boolean {
+    this.#longNames.push(name);
+    this.#kept += name.length;
     const steps = stepsOf(name);
     for (let count = 1; count < steps.length; count++) {
       const above = steps.slice(0, count);
       const folder = above.join("/");
-      if (this.#isWanted(folder)) this.#found.set(folder, { steps: above });
-      else this.#isBeyond = true;
+      if (this.#found.has(folder)) continue;
+      this.#kept += folder.length;
+      if (this.#kept > mostKept || !this.#isWanted(folder)) return false;
+      this.#found.set(folder, { steps: above });
     }
+    return this.#kept <= mostKept;
+  }
+
+  #giveUp(): void {
+    this.#isBeyond = true;
+    this.#longNames.length = 0;
+    this.#found.clear();
   }
 
   /** Whether all that is in a folder is to be unpacked. */
@@ -85,9 +107,10 @@ export class DeepFolders {
 /** A name as `tar --quoting-style=escape` prints it in the C locale. */
 export const escapeName = (name: string) => escapeBytes(new TextEncoder().encode(name));
 
+const letters = "abtnvfr"; // from 7 on
+
 /** The bytes of a name as `tar --quoting-style=escape` prints them in the C locale. */
 export function escapeBytes(name: Uint8Array): string {
-  const letters = "abtnvfr"; // from 7 on
   return [...name].map((byte) => {
     if (byte === 92) return "\\\\";
     if (byte >= 7 && byte <= 13) return `\\${letters[byte - 7]}`;
@@ -96,22 +119,39 @@ export function escapeBytes(name: Uint8Array): string {
   }).join("");
 }
 
+/** The bytes of an escaped name. */
+export function unescapeName(name: string): Uint8Array {
+  const plain = name.replace(/\\(?:([0-7]{3})|(.))/g, (_, octal, letter) => {
+    if (octal !== undefined) return String.fromCharCode(parseInt(octal, 8));
+    return letter === "\\" ? letter : String.fromCharCode(7 + letters.indexOf(letter));
+  });
+  return Uint8Array.from(plain, (character) => character.charCodeAt(0));
+}
+
 /** The size of an escaped name: an escape stands for a byte. */
 const bytesIn = (name: string) => name.replace(/\\(?:\d{3}|.)/g, "x").length;
 
+function withoutSlash(name: string): string {
+  let end = name.length;
+  while (name[end - 1] === "/") end--;
+  return name.slice(0, end);
+}
+
 function stepsOf(name: string): string[] {
   const steps: string[] = [];
-  let step = "";
-  for (const component of name.replace(/\/+$/, "").split("/")) {
-    const longer = step === "" ? component : `${step}/${component}`;
-    if (bytesIn(longer) > stepBytes && step !== "") {
-      steps.push(step);
-      step = component;
-    } else {
-      step = longer;
+  let step: string[] = [];
+  let size = -1;
+  for (const component of name.split("/")) {
+    const bytes = bytesIn(component) + 1;
+    if (size + bytes > stepBytes && step.length > 0) {
+      steps.push(step.join("/"));
+      step = [];
+      size = -1;
     }
+    step.push(component);
+    size += bytes;
   }
-  return [...steps, step];
+  return [...steps, step.join("/")];
 }
 
 /** A name that is too long for a file. */

@@ -3,6 +3,7 @@ import type { Command } from "../system/process.ts";
 import { describeExit } from "../system/process.ts";
 import { deepCommand, type DeepFolder } from "./deep.ts";
 import type { Stage } from "../system/pipeline.ts";
+import { withMemoryLimit } from "../system/limited.ts";
 import { isGap, tarComplaints } from "../system/tar_messages.ts";
 
 /** Paths as archives name them, "/etc/" as "etc"; with "/" among them it is everything. */
@@ -51,10 +52,16 @@ export function unpackFlags(isUntrusted: boolean): string[] {
   ];
 }
 
-/** The tar that lists what {@link extractStage} would unpack, on its standard output. */
+/** Address space of a tar that lists: names, and the maps of sparse files, are all it remembers. */
+const listMegabytes = 512;
+
+/**
+ * The tar that lists what {@link extractStage} would unpack, on its standard output. Within a limit of
+ * memory: a few kilobytes can be made so that they take gigabytes to list.
+ */
 export function listStage(members: readonly string[]): Stage {
   const args = ["--list", "--file=-", "--quoting-style=escape", "--no-unquote", "--", ...members];
-  return { command: drained(args), judge: judgeExtraction };
+  return withMemoryLimit({ command: drained(args), judge: judgeExtraction }, listMegabytes);
 }
 
 /**

@@ -26,6 +26,7 @@ export async function readArchive(
   download: Download,
   sink: ReadSink,
   onProgress: (bytes: number) => void,
+  signal?: AbortSignal,
 ): Promise<ReadResult> {
   let result: TransferResult;
   try {
@@ -42,7 +43,7 @@ export async function readArchive(
         sink.onOpen();
       },
       onProgress,
-    });
+    }, signal);
   } catch (error) {
     if (!(error instanceof TransferError)) throw error;
     throw new PlasmaError("restore", `cannot ${error.side}: ${error.message}`, { cause: error });

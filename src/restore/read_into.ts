@@ -4,6 +4,7 @@ import type { ListedArchive, Store } from "../stores/mod.ts";
 import type { Log } from "../system/log.ts";
 import { Consumer, type Stage } from "../system/pipeline.ts";
 import { Progress } from "../system/progress.ts";
+import { longestName } from "./deep.ts";
 import { readArchive, type ReadResult } from "./read_archive.ts";
 
 /** What it takes to read an archive to its end. */
@@ -18,6 +19,9 @@ export interface Reading {
   /** What to do about an archive that is not what was stored. */
   readonly remedy: string;
 }
+
+/** Takes a line, and says until when no further one shall come. It throws nothing. */
+export type LineUser = (line: string) => void | Promise<void>;
 
 /** What came of a reading. */
 export interface ReadOutcome {
@@ -38,7 +42,7 @@ export interface ReadOutcome {
 export async function readInto(
   reading: Reading,
   last: Stage,
-  output: number | "ignore" | ((line: string) => void),
+  output: number | "ignore" | LineUser,
 ): Promise<ReadOutcome> {
   const { store, archive, decoders, log, signal, folder } = reading;
   await using download = await store.fetch(archive.name, folder);
@@ -52,7 +56,8 @@ export async function readInto(
   signal.addEventListener("abort", kill);
   try {
     const progress = new Progress(log, archive.name, archive.bytes);
-    const read = await readArchive(download, consumer, (bytes) => progress.update(bytes));
+    const update = (bytes: number) => progress.update(bytes);
+    const read = await readArchive(download, consumer, update, signal);
     signal.throwIfAborted();
     requireAsStored(read, reading);
     const { warnings, failure } = await finish(consumer, read);
@@ -69,16 +74,18 @@ export async function readInto(
   }
 }
 
-async function eachLine(
-  output: AsyncIterable<Uint8Array>,
-  use: (line: string) => void,
-): Promise<void> {
+/** Of lines beyond {@link longestName} only the beginning is kept, which is beyond it too. */
+async function eachLine(output: AsyncIterable<Uint8Array>, use: LineUser): Promise<void> {
   const decoder = new TextDecoder();
-  let rest = "";
+  let line = "";
   for await (const chunk of output) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    lines.forEach(use);
+    const [first, ...more] = decoder.decode(chunk, { stream: true }).split("\n");
+    if (line.length <= longestName) line += first;
+    for (const next of more) {
+      const wait = use(line);
+      if (wait !== undefined) await wait;
+      line = next;
+    }
   }
 }
 

@@ -1,10 +1,17 @@
 import { PlasmaError, UsageError } from "../errors.ts";
 import type { Stage } from "../system/pipeline.ts";
-import type { Command } from "../system/process.ts";
+import type { Command, RunOptions } from "../system/process.ts";
+import { withMemoryLimit } from "../system/limited.ts";
 import { openFolder, type Place, runIn, stageIn } from "./confine.ts";
 import { parentOf } from "../system/paths.ts";
 import { requireLinksWithin } from "./links.ts";
 import { locate, type Location } from "./locate.ts";
+
+/**
+ * Address space of a tar that unpacks what is not trusted. It remembers all folders until the end, so
+ * others have no limit: some 200 bytes for each, and what their names and attributes take.
+ */
+const untrustedMegabytes = 1024;
 
 /** Where an archive is to be unpacked. */
 export interface TargetOrder {
@@ -30,6 +37,7 @@ export class Target {
     place: Place,
     /** Whether it held something before. */
     readonly isLive: boolean,
+    readonly isUntrusted: boolean,
   ) {
     this.#place = place;
   }
@@ -55,7 +63,7 @@ export class Target {
       mustConfine: isRoot && !location.isOurs,
     });
     if (typeof opened === "string") throw notSafe(location, opened);
-    const { identity, isEmpty, innerIdentity, whyNotConfined } = opened;
+    const { identity, isEmpty, inner, whyNotConfined } = opened;
     const isConfined = whyNotConfined === undefined;
     if (!isEmpty && !order.intoExisting) {
       throw new UsageError(
@@ -73,13 +81,17 @@ export class Target {
     }
     if (!isEmpty && isRoot && !isConfined) throw notSafe(location, whyNotConfined);
     if (!isEmpty && !isConfined) requireLinksWithin(path);
-    const inner = innerIdentity === undefined ? undefined : { path: name, identity: innerIdentity };
     const place = { path, identity, view: isConfined ? view : undefined, inner };
-    return new Target(place, !isEmpty);
+    return new Target(place, !isEmpty, order.isUntrusted);
   }
 
   get path(): string {
     return this.#place.path;
+  }
+
+  /** Whether no link can be followed in it. */
+  get isConfined(): boolean {
+    return this.#place.view !== undefined;
   }
 
   /** Where what was unpacked lies until {@link finish}. */
@@ -103,12 +115,13 @@ export class Target {
 
   /** A stage that works in the folder. */
   stage(stage: Stage): Stage {
-    return stageIn(this.#place, stage);
+    const bounded = this.isUntrusted ? withMemoryLimit(stage, untrustedMegabytes) : stage;
+    return stageIn(this.#place, bounded);
   }
 
   /** Run a program in the folder to its end; its standard output. */
-  async run(what: string, command: Command): Promise<Uint8Array> {
-    return await runIn(this.#place, what, command);
+  async run(what: string, command: Command, options: RunOptions = {}): Promise<Uint8Array> {
+    return await runIn(this.#place, what, command, options);
   }
 
   /**
@@ -119,7 +132,7 @@ export class Target {
    * @param file a path for a file of this run
    * @returns warnings
    */
-  async finish(tarFlags: readonly string[], file: string, isUntrusted: boolean): Promise<string[]> {
+  async finish(tarFlags: readonly string[], file: string): Promise<string[]> {
     const { inner, ...place } = this.#place;
     if (inner === undefined) return [];
     const args = [
@@ -128,8 +141,9 @@ export class Target {
       "sh",
       inner.path,
       inner.identity,
+      inner.state,
       file,
-      isUntrusted ? "yes" : "",
+      this.isUntrusted ? "yes" : "",
       ...tarFlags,
     ];
     const output = await runIn(place, `finish in ${this.path}`, { program: "sh", args });
@@ -141,12 +155,12 @@ export class Target {
 /**
  * Moves all up from the innermost folder. Whose the target is can put other folders in the place of
  * ours: so it is entered, known by its inode, and what moves does so from there to two folders up. Only
- * an archive that names the folder itself (".") has changed the mode of that one.
+ * an archive that names the folder itself (".") has changed mode, owner or group of that one.
  */
 const finishScript = `
 set -u
-inner=$1 identity=$2 file=$3 untrusted=$4
-shift 4
+inner=$1 identity=$2 state=$3 file=$4 untrusted=$5
+shift 5
 (
   cd -P -- "./$inner" && [ "$(stat -c %d:%i .)" = "$identity" ] || {
     echo "another folder is in the place of $inner" >&2
@@ -154,11 +168,9 @@ shift 4
   }
   [ -z "$untrusted" ] ||
     find . \\( -type b -o -type c \\) -printf x -delete || exit
-  case $(stat -c '%a %u' .) in
-    '1700 0' | '3700 0') ;;
-    *) tar --create --file="$file" --format=posix --no-recursion --numeric-owner --acls --xattrs \\
-         --xattrs-include='*' . || exit ;;
-  esac
+  [ "$(stat -c %a:%u:%g .)" = "$state" ] ||
+    tar --create --file="$file" --format=posix --no-recursion --numeric-owner --acls --xattrs \\
+      --xattrs-include='*' . || exit
   find . -mindepth 1 -maxdepth 1 -exec mv -n -t ../.. -- {} +
 ) || exit
 rmdir -- "./$inner" "./\${inner%/*}" || exit

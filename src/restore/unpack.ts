@@ -1,7 +1,8 @@
+import fs from "node:fs";
 import { PlasmaError } from "../errors.ts";
 import { DeepFolders } from "./deep.ts";
 import { deepStage, extractStage, listStage, TooLongError, unpackFlags } from "./extract.ts";
-import { findLinks, LinksInTheWay } from "./links.ts";
+import { findAnyLink, findLinks, LinksInTheWay } from "./links.ts";
 import { type Reading, readInto, type ReadOutcome } from "./read_into.ts";
 import { Target, type TargetOrder } from "./target.ts";
 
@@ -34,7 +35,7 @@ export async function unpack(
   );
   const { failure } = outcome;
   const topFile = `${reading.folder}/top.tar`;
-  const warnings = await target.finish(flags, topFile, order.isUntrusted).catch((error) => {
+  const warnings = await target.finish(flags, topFile).catch((error) => {
     throw failure ?? error;
   });
   if (failure !== undefined) throw failure;
@@ -46,13 +47,26 @@ async function requireNoLinkInTheWay(
   target: Target,
   members: readonly string[],
 ): Promise<void> {
-  const links = new LinksInTheWay(await target.run("look for links", findLinks(members)));
-  if (!links.isPossible) return;
-  reading.log.info("the target holds symbolic links: reading the archive for what they are in it");
+  const { log, signal } = reading;
+  const what = "look for links";
+  const any = await target.run(what, findAnyLink(members), { signal });
+  if (any.length === 0) return;
+  log.info("the target holds symbolic links: reading the archive for what they are in it");
+  const file = `${reading.folder}/folders`;
+  const links = new LinksInTheWay(async (folders) => {
+    fs.writeFileSync(file, folders);
+    const input = fs.openSync(file, "r");
+    try {
+      return await target.run(what, findLinks(target.isConfined), { signal, input });
+    } finally {
+      fs.closeSync(input);
+    }
+  });
   const remedy = "nothing was unpacked; try another archive";
   const list = listStage(members);
   const { failure } = await readInto({ ...reading, remedy }, list, (name) => links.add(name));
   if (failure !== undefined) throw failure;
+  await links.flush();
   links.require(target.path);
 }
 

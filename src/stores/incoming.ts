@@ -4,11 +4,13 @@ import { removeIfPresent, writeDurably } from "../system/durable.ts";
 import { isLocked } from "../system/lock.ts";
 import type { Transfer } from "../system/pump.ts";
 import { readRegularFile } from "../system/regular_file.ts";
-import { isSameOwner, type RunId, runOwner } from "../system/run_id.ts";
+import { type RunId, runOwner } from "../system/run_id.ts";
 import type { FileIdentity } from "../system/same_file.ts";
 import { sidecarSuffix } from "../rotation/archive_name.ts";
 import { readSidecar } from "./sidecar.ts";
 import type { StorageFolder } from "./folder.ts";
+import { recordsName } from "./records.ts";
+import { requireHardLinks } from "./hard_links.ts";
 import { requirePlace, type UploadLimits } from "./upload_limits.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
@@ -82,7 +84,7 @@ export class IncomingUpload implements Disposable {
         await removeFiles(folder, id, "but its bytes");
         requireHardLinks(files.part, folder.path);
         // Only now: of those that begin at the same time each sees the others.
-        requirePlace(countOthers(folder, id), limits);
+        await requirePlace(() => countOthers(folder, id), limits);
         return upload;
       } catch (error) {
         upload[Symbol.dispose]();
@@ -157,36 +159,41 @@ export async function removeUpload(folder: StorageFolder, id: RunId): Promise<vo
   await removeFiles(folder, id);
 }
 
-/** Nobody comes back to an upload that is older than this, whoever began it. */
-const abandonedAfterMs = 86_400_000;
-
 /**
- * A completed upload is committed within moments. As long as it is younger than this, it may be that
- * of another machine that has the same identity as ours; older ones are torn.
+ * A completed upload is committed within moments: nobody comes back to one that is older than this,
+ * whoever began it.
  */
 const commitGraceMs = 600_000;
 
 /**
- * Remove the uploads of dead runs: those of the same owner, whose lock the caller holds, and very
- * old ones. Files that are not named as plasma names uploads, uploads that a process still writes,
- * and those that may be about to be committed, are left alone.
+ * Remove the uploads of dead runs, whoever began them. Files that are not named as plasma names
+ * uploads, uploads that a process still writes, and those that may be about to be committed, are left
+ * alone. What cannot be removed is in nobody's way: it does not count as an upload any more, and
+ * `plasma status` names it.
  */
 export async function removeDeadUploads(folder: StorageFolder, own: RunId): Promise<void> {
-  const isDead = (id: RunId) =>
-    isOlder(folder, id, abandonedAfterMs) ||
-    (isSameOwner(id, own) && (!isNearlyDone(folder, id) || isOlder(folder, id, commitGraceMs)));
   for (const id of uploadsIn(folder)) {
-    if (id === own || !isDead(id)) continue;
-    using lock = await UploadLock.take(incomingFiles(folder, id).part, 0);
-    // Meanwhile it may have been completed. Where there was no file, nobody did anything.
-    if (lock !== undefined && (lock.isNew || isDead(id))) await removeFiles(folder, id);
+    if (id === own || isWaiting(folder, id)) continue;
+    try {
+      using lock = await UploadLock.take(incomingFiles(folder, id).part, 0);
+      // Meanwhile it may have been completed. Where there was no file, nobody did anything.
+      if (lock !== undefined && (lock.isNew || !isWaiting(folder, id))) {
+        await removeFiles(folder, id);
+      }
+    } catch {
+      // As above.
+    }
   }
 }
+
+/** May be about to be committed. */
+const isWaiting = (folder: StorageFolder, id: RunId) =>
+  isNearlyDone(folder, id) && !isOlder(folder, id, commitGraceMs);
 
 /** Everything of it has been received, or subvolumes that are complete, each by itself. */
 function isNearlyDone(folder: StorageFolder, id: RunId): boolean {
   const { received, subvolumes } = incomingFiles(folder, id);
-  return readReceived(folder, id) !== undefined || isPresent(`${subvolumes}/received.jsonl`) ||
+  return readReceived(folder, id) !== undefined || isPresent(`${subvolumes}/${recordsName}`) ||
     (isPresent(subvolumes) && isPresent(received));
 }
 
@@ -201,22 +208,26 @@ function uploadsIn(folder: StorageFolder): Set<RunId> {
   return ids;
 }
 
-/** How many uploads there are beside that of a run. */
-export function countOthers(folder: StorageFolder, id: RunId): number {
-  const ids = uploadsIn(folder);
-  ids.delete(id);
-  return ids.size;
+/** How many uploads beside that of a run are being written, or may be about to be committed. */
+export async function countOthers(folder: StorageFolder, own: RunId): Promise<number> {
+  let others = 0;
+  for (const id of uploadsIn(folder)) {
+    if (id !== own && !await isTorn(folder, id)) others++;
+  }
+  return others;
 }
 
 /** How many uploads lie about that no process writes any more. Changes nothing. */
 export async function countTornUploads(folder: StorageFolder): Promise<number> {
   let torn = 0;
   for (const id of uploadsIn(folder)) {
-    const isWaiting = isNearlyDone(folder, id) && !isOlder(folder, id, commitGraceMs);
-    if (!isWaiting && !await isLocked(incomingFiles(folder, id).part)) torn++;
+    if (await isTorn(folder, id)) torn++;
   }
   return torn;
 }
+
+const isTorn = async (folder: StorageFolder, id: RunId) =>
+  !isWaiting(folder, id) && !await isLocked(incomingFiles(folder, id).part);
 
 /**
  * Remove the files of an upload, whose lock the caller holds; of a committed one only what is not the
@@ -267,26 +278,12 @@ export function isPresent(path: string): boolean {
 
 /** True if nothing of an upload was touched for so long. */
 function isOlder(folder: StorageFolder, id: RunId, milliseconds: number): boolean {
-  return Object.values(incomingFiles(folder, id)).every((path) => {
+  const files = incomingFiles(folder, id);
+  return [...Object.values(files), `${files.subvolumes}/${recordsName}`].every((path) => {
     try {
       return Date.now() - (Deno.lstatSync(path).mtime?.getTime() ?? 0) > milliseconds;
     } catch {
       return true;
     }
   });
-}
-
-/** Commits need link(2); better to know before the upload than after it. */
-function requireHardLinks(part: string, folder: string): void {
-  const probe = part.replace(/\.part$/, ".received");
-  try {
-    Deno.linkSync(part, probe);
-    Deno.removeSync(probe);
-  } catch (error) {
-    throw new PlasmaError(
-      "storage",
-      `the filesystem of ${folder} cannot make hard links: ${reasonOf(error)}`,
-      { remedy: "use a filesystem that can (ext4, btrfs, xfs ...)", cause: error },
-    );
-  }
 }

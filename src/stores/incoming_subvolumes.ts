@@ -1,10 +1,8 @@
 import fs from "node:fs";
-import { receiveCommand } from "../btrfs/receive.ts";
-import { describeExit, run } from "../system/process.ts";
+import { run } from "../system/process.ts";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
-import { openDecoders } from "../filters/mod.ts";
 import { makePrivateFolder } from "../system/durable.ts";
-import { Consumer, Programs, type Stage, strictStage } from "../system/pipeline.ts";
+import { Consumer, type Programs } from "../system/pipeline.ts";
 import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { arrivedSubvolumes } from "./arrivals.ts";
@@ -19,11 +17,12 @@ import {
   type Reception,
   refusalError,
 } from "./mod.ts";
+import { startReceiving } from "./receive_stages.ts";
 import { ReceiveWatch } from "./receive_watch.ts";
 import { appendRecords, arrivingFolder, readLines } from "./records.ts";
-import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
+import { removeEntries, removeSubvolumeFolder } from "./remove_subvolumes.ts";
 import { findStoredSubvolumes } from "./stored_subvolumes.ts";
-import { requirePlace, tooLarge, type UploadLimits } from "./upload_limits.ts";
+import { requirePlace, type UploadLimits } from "./upload_limits.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /**
@@ -60,10 +59,15 @@ export interface ReceiveOptions {
   readonly limits?: UploadLimits | undefined;
 }
 
+/** If more comes beside what was announced all of it is given up. */
+const mostBeside = 16;
+
 /** Subvolumes that are being received. */
 export class IncomingSubvolumes implements Reception {
   readonly durable = false;
   readonly #watch: ReceiveWatch | undefined;
+  readonly #earlier: readonly SubvolumeRecord[];
+  readonly #expected: readonly (SubvolumeRecord | ReceiveOrder)[];
   #received: Promise<Received> | undefined;
   #isOver = false;
 
@@ -78,22 +82,29 @@ export class IncomingSubvolumes implements Reception {
     readonly programs: Programs | Consumer | undefined,
     limits: UploadLimits,
   ) {
+    this.#earlier = readLines(places.subvolumes) ?? [];
+    this.#expected = [...this.#earlier, ...batch.orders];
     const all = programs instanceof Consumer ? programs.programs : programs;
     const pid = all?.children.at(-1)?.process.pid;
-    if (pid !== undefined) this.#watch = new ReceiveWatch(pid, limits, () => this.kill());
+    if (pid === undefined) return;
+    this.#watch = new ReceiveWatch(pid, limits, () => this.#isTooMuch(), () => this.kill());
   }
 
-  /** @param options.input an open descriptor that gives the streams; else they come to the sink */
+  /**
+   * @param given what is to come, or what reads that, only when there is a place for the upload
+   * @param options.input an open descriptor that gives the streams; else they come to the sink
+   */
   static async begin(
     storage: StorageFolder,
     id: RunId,
-    batch: ReceiveBatch,
+    given: ReceiveBatch | (() => Promise<ReceiveBatch>),
     { input, limits = {} }: ReceiveOptions = {},
   ): Promise<IncomingSubvolumes> {
     const places = placesOf(storage, id);
     const lock = await openIncoming(storage, id, places, limits);
     let pipes;
     try {
+      const batch = typeof given === "function" ? await given() : given;
       await removeSubvolumeFolder(places.empty);
       for (const folder of [places.arriving, places.empty]) makePrivateFolder(folder);
       const { orders } = batch;
@@ -142,12 +153,14 @@ export class IncomingSubvolumes implements Reception {
   /** All that comes has come: believe in what is complete and as it was announced. */
   async #finish(): Promise<Received> {
     const problem = await this.#endOfPrograms();
+    this.#watch?.[Symbol.dispose]();
     if (this.#watch?.broken !== undefined) throw this.#watch.broken;
+    // To look at each would take far longer than to send it.
+    if (this.#isTooMuch()) return await this.#giveUp();
     const { orders } = this.batch;
     const { arriving, subvolumes } = this.places;
-    const earlier = readLines(subvolumes) ?? [];
-    const expected = [...earlier, ...orders];
-    const arrived = await arrivedSubvolumes(this.storage, this.id, arriving, expected);
+    const earlier = this.#earlier;
+    const arrived = await arrivedSubvolumes(this.storage, this.id, arriving, this.#expected);
     const isInPlace = ({ identity, name }: SubvolumeRecord) => arrived.names.get(identity) === name;
     if (!earlier.every(isInPlace)) return await this.#giveUp();
     const records: SubvolumeRecord[] = [];
@@ -160,9 +173,11 @@ export class IncomingSubvolumes implements Reception {
     const kept = new Set([...earlier, ...records].map(({ name }) => name));
     const others = () => namesIn(arriving).filter((name) => !kept.has(name));
     const left = others();
-    for (const name of left) await removeSubvolumeFolder(`${arriving}/${name}`);
+    // What cannot be removed by its name goes with all the others.
+    await removeEntries(arriving, left).catch(() => {});
     if (others().length > 0) return await this.#giveUp();
     appendRecords(subvolumes, records);
+    this.lock.touch();
     this.#isOver = true;
     const count = records.length;
     if (count === orders.length && left.length === 0 && problem === undefined) return { count };
@@ -173,10 +188,16 @@ export class IncomingSubvolumes implements Reception {
     return { count, refusal };
   }
 
-  /** A stream has moved what came before, or has brought what cannot even be named. */
+  #isTooMuch(): boolean {
+    return namesIn(this.places.arriving).length > this.#expected.length + mostBeside;
+  }
+
+  /** A stream has moved what came before, or has brought far more, or what cannot even be named. */
   async #giveUp(): Promise<never> {
     await removeSubvolumeFolder(this.places.subvolumes);
-    throw refusalError("the streams brought something else than subvolumes; all was removed");
+    throw refusalError(
+      "the streams brought something else than what was announced; all was removed",
+    );
   }
 
   async #endOfPrograms(): Promise<string | undefined> {
@@ -218,51 +239,6 @@ function refuseSeconds(orders: readonly ReceiveOrder[], stored: ReadonlyMap<stri
   });
 }
 
-async function startReceiving(
-  storage: StorageFolder,
-  { stream }: ReceiveBatch,
-  { arriving, empty }: Places,
-  { pipes, lock, input, maxBytes }: {
-    pipes: string;
-    lock: number;
-    input: number | undefined;
-    maxBytes: number | undefined;
-  },
-): Promise<Programs | Consumer> {
-  const scratch = `${pipes}/mounts`;
-  makePrivateFolder(scratch);
-  const places = { target: arriving, storage: storage.path, empty, scratch };
-  const stages = [
-    ...await openDecoders(stream, undefined),
-    ...(maxBytes === undefined ? [] : [sizeStage(maxBytes)]),
-    receiveStage(places),
-  ];
-  // Whoever wants to remove the upload waits for the lock, and so for the end of `btrfs receive`.
-  if (input === undefined) return await Consumer.start(stages, pipes, lock);
-  return await Programs.start(stages, pipes, { stdin: input, stdout: lock });
-}
-
-/** Lets so many bytes through, and fails if there are more. */
-function sizeStage(maxBytes: number): Stage {
-  const script = 'head -c "$1"; [ "$(head -c 1 | wc -c)" -eq 0 ] || exit 75';
-  return {
-    command: { program: "sh", args: ["-c", script, "sh", String(maxBytes)] },
-    judge(exit) {
-      if (exit.code === 0) return [];
-      if (exit.code === 75) throw tooLarge({ maxBytes });
-      throw new PlasmaError("receive", `the limit of the size ${describeExit(exit)}`);
-    },
-  };
-}
-
-function receiveStage(places: Parameters<typeof receiveCommand>[0]): Stage {
-  const { command, judge } = strictStage(receiveCommand(places), "receive");
-  return {
-    command,
-    judge: (exit, messages) => judge(exit, messages.filter((line) => !/^Chroot to /.test(line))),
-  };
-}
-
 /** Lock an upload by its `.part` file as others are, and make its folder. */
 async function openIncoming(
   storage: StorageFolder,
@@ -285,7 +261,7 @@ async function openIncoming(
         code: "protocol",
       });
     }
-    if (!isPresent(subvolumes)) requirePlace(countOthers(storage, id), limits);
+    if (!isPresent(subvolumes)) await requirePlace(() => countOthers(storage, id), limits);
     makePrivateFolder(subvolumes);
     return lock;
   } catch (error) {

@@ -43,16 +43,11 @@ export class LocalStore implements Store {
     return this.receiveWith({}, id, batch);
   }
 
-  /** Make sure that there is a storage folder, before more of a request is read. */
-  async requireFolder(): Promise<void> {
-    await this.#open();
-  }
-
   /** As {@link receive}, from elsewhere or within other limits. */
   async receiveWith(
     options: ReceiveOptions,
     id: RunId,
-    batch: ReceiveBatch,
+    batch: ReceiveBatch | (() => Promise<ReceiveBatch>),
   ): Promise<Reception> {
     const { IncomingSubvolumes } = await import("./incoming_subvolumes.ts");
     return await IncomingSubvolumes.begin(await this.#open(), id, batch, options);

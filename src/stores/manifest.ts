@@ -19,11 +19,17 @@ export function isSubvolumeName(name: string): boolean {
     name !== manifestName;
 }
 
+/** True for an absolute path, of a length that the kernel takes, which has only one way to be written. */
+export function isSubvolumePath(path: string): boolean {
+  return path.length <= 4096 &&
+    (path === "/" || /^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/.test(path));
+}
+
 const recordEntries = {
   /** The name of the subvolume in the archive. */
   name: v.pipe(v.string(), v.check(isSubvolumeName)),
   /** The path of its root on the machine that it comes from. */
-  path: v.pipe(v.string(), v.startsWith("/"), v.maxLength(4096)),
+  path: v.pipe(v.string(), v.check(isSubvolumePath)),
   /** Its uuid there; here it is the received uuid. */
   identity: uuid,
 };
@@ -49,6 +55,8 @@ export const recordSchema = v.object(recordEntries);
 
 const subvolume = v.object({
   ...recordEntries,
+  /** A restore says what is wrong with it; the archive is one whatever that is. */
+  path: v.string(),
   /** Only in version 1: the size of the stream by which it came. */
   bytes: v.optional(v.number()),
 });

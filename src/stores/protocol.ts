@@ -12,15 +12,19 @@ export * from "./wire.ts";
  *
  * The agent writes one request, a line of JSON, to the standard input of `plasma serve`; for `store`
  * the raw bytes of the archive follow until the end of the input. The answer is one line of JSON on
- * standard output. A connection carries one request; the end of the input commits nothing.
+ * standard output. A connection carries one request; the end of the input commits nothing. Spaces may
+ * come before an answer that takes long, by which the storage host notices that nobody waits for it.
  *
  * After a request `receive` come so many bytes as its `orders` says: JSON, a list of the subvolumes in
  * the order of their streams. The storage host answers with a line as soon as it is ready; then come the
  * streams, one after the other, until the end of the input, and a second line says what was received.
  */
 
-/** The list of the subvolumes that are to be received may have no more bytes than this. */
-export const maximumOrders = 64 << 20;
+/**
+ * The list of the subvolumes that are to be received may have no more bytes than this: 1.6 kB for each
+ * of the 10,000 that there may be.
+ */
+export const maximumOrders = 16 << 20;
 
 const runId = v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined));
 const kind = v.pipe(

@@ -9,7 +9,8 @@ const defaultIdleSeconds = 3600;
 
 /**
  * Watches a process that reads the connection itself: no byte of it passes through us. What it has read
- * and written so far the kernel counts, see proc_pid_io(5).
+ * and written so far the kernel counts, see proc_pid_io(5). When it has ended nothing comes any more,
+ * though programs before it may still wait for the connection.
  */
 export class ReceiveWatch implements Disposable {
   readonly #timer;
@@ -18,10 +19,14 @@ export class ReceiveWatch implements Disposable {
   #isLooking = false;
   #broken: PlasmaError | undefined;
 
-  /** @param kill is called when nothing has come for too long */
+  /**
+   * @param isTooMuch whether more has come than may come
+   * @param kill is called when nothing has come for too long, or too much
+   */
   constructor(
     readonly pid: number,
     { idleSeconds: idle = defaultIdleSeconds }: UploadLimits,
+    readonly isTooMuch: () => boolean,
     readonly kill: () => void,
   ) {
     this.#timer = setInterval(() => void this.#look(idle), Math.min(intervalMs, idle * 250));
@@ -37,8 +42,9 @@ export class ReceiveWatch implements Disposable {
     if (this.#isLooking || this.#broken !== undefined) return;
     this.#isLooking = true;
     try {
+      if (this.isTooMuch()) this.kill();
       const { exit, stdout } = await run({ program: "cat", args: [`/proc/${this.pid}/io`] });
-      if (exit.code === 0) this.#judge(new TextDecoder().decode(stdout), idleSeconds);
+      this.#judge(exit.code === 0 ? new TextDecoder().decode(stdout) : "ended", idleSeconds);
     } finally {
       this.#isLooking = false;
     }

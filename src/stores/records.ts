@@ -4,7 +4,7 @@ import { openPrivate } from "../system/durable.ts";
 import { manifestName, recordSchema, type SubvolumeRecord } from "./manifest.ts";
 
 /** What has come for an upload of subvolumes: a file in its folder, a line for each. */
-const recordsName = "received.jsonl";
+export const recordsName = "received.jsonl";
 
 /** Note that subvolumes have come. */
 export function appendRecords(folder: string, records: readonly SubvolumeRecord[]): void {

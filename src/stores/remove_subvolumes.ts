@@ -9,27 +9,44 @@ import { run } from "../system/process.ts";
  * @param path begins at the root; the two folders above it must be folders, and not links to such
  */
 export async function removeSubvolumeFolder(path: string): Promise<void> {
-  if (!isPresent(path)) return;
-  const parent = path.slice(0, path.lastIndexOf("/"));
-  requireFolder(parent);
-  requireFolder(parent.slice(0, parent.lastIndexOf("/")));
-  const { exit, messages } = await run({ program: "sh", args: ["-c", script, "sh", path] });
+  if (isPresent(path)) await removeIn(path.slice(0, path.lastIndexOf("/")), [path]);
+}
+
+/**
+ * Remove many things in one folder, as {@link removeSubvolumeFolder} does, with a few programs for all.
+ */
+export async function removeEntries(folder: string, names: readonly string[]): Promise<void> {
+  if (names.length > 0) await removeIn(folder, names.map((name) => `${folder}/${name}`));
+}
+
+async function removeIn(folder: string, paths: readonly string[]): Promise<void> {
+  requireFolder(folder);
+  requireFolder(folder.slice(0, folder.lastIndexOf("/")));
+  const { exit, messages } = await run(
+    { program: "sh", args: ["-c", 'exec xargs -0 -- sh -c "$1" sh', "sh", script] },
+    { input: paths.map((path) => `${path}\0`).join("") },
+  );
   if (exit.code === 0) return;
-  throw new PlasmaError("storage", `cannot remove ${path}: ${messages.tail}`);
+  const what = paths.length === 1 ? paths[0] : `what was received in ${folder}`;
+  throw new PlasmaError("storage", `cannot remove ${what}: ${messages.tail}`);
 }
 
 /**
  * The inode number 256 is that of the root of a subvolume; ours lie no deeper than two levels. A stream
- * can move a subvolume elsewhere, also into another one: then what is nested goes first, and for that all
- * are made writable.
+ * can move a subvolume elsewhere, also into another one: then what is nested goes first, and of those in
+ * which something is left all are made writable. It can also move one so deep that no path leads there
+ * (PATH_MAX): such a one is brought near first, from within its folder. No name of ours begins with a dot.
  */
 const script = `
-remove() { rm -rf --one-file-system -- "$1"; }
-find "$1" -maxdepth 2 -type d -inum 256 -prune -exec btrfs --quiet subvolume delete -- {} + &&
-  remove "$1" 2>/dev/null && exit
-find "$1" -type d -inum 256 -exec btrfs property set -f -ts {} ro false \\;
-find "$1" -depth -type d -inum 256 -exec btrfs --quiet subvolume delete -- {} \\;
-remove "$1"`;
+remove() { rm -rf --one-file-system -- "$@"; }
+delete_all() { find "$@" -type d -inum 256 -exec btrfs --quiet subvolume delete -- {} +; }
+delete_all "$@" -maxdepth 2 && remove "$@" 2>/dev/null && exit
+delete_all "$@" -depth && remove "$@" 2>/dev/null && exit
+find "$@" -type d -inum 256 -execdir btrfs property set -f -ts {} ro false \\;
+delete_all "$@" -depth && remove "$@" && exit
+find "$@" -depth -type d -inum 256 -execdir mv -T -- {} "$1/.doomed" \\; \\
+  -exec btrfs --quiet subvolume delete -- "$1/.doomed" \\;
+remove "$@"`;
 
 function isPresent(path: string): boolean {
   try {

@@ -12,6 +12,7 @@ import { confine } from "./confine.ts";
 import { LocalStore } from "./local.ts";
 import type { Upload } from "./mod.ts";
 import {
+  BrokenOff,
   formatAnswer,
   protocolVersion,
   type Request,
@@ -22,7 +23,7 @@ import {
 import { brokenLimit, type UploadLimits } from "./upload_limits.ts";
 import { version } from "../version.ts";
 
-export { readRequest } from "./wire.ts";
+export { BrokenOff, readRequest } from "./wire.ts";
 
 /** What a `plasma serve` may do. */
 export interface ServerLimits {
@@ -38,12 +39,18 @@ export interface Streams {
   readonly input: 0;
   /** Bytes that were read from it together with the request. */
   readonly prefix: Uint8Array;
-  /** An open descriptor that takes the raw bytes after the answer. */
-  readonly output: number;
-  /** Send the line of an answer. */
+  /** Send the line of an answer. Throws {@link BrokenOff}. */
   answer(line: string): Promise<void>;
+  /** Send raw bytes after the answer. Throws {@link BrokenOff}. */
+  send(bytes: Uint8Array): Promise<void>;
   /** An upload has begun, which may take long. */
   onUpload(): void;
+  /**
+   * What may take long begins.
+   *
+   * @throws {PlasmaError} with the code "busy" if there is too much of it
+   */
+  enter(what: "downloads" | "verifications"): Promise<void>;
 }
 
 /**
@@ -82,11 +89,58 @@ export async function serveRequest(
     case "list":
       return await store.list();
     case "fetch":
+      await streams.enter("downloads");
       return await send(store, request.name, streams);
     case "verify":
-      return await store.verify(request.name, request);
+      await streams.enter("verifications");
+      return await whileAwaited(
+        (signal) => store.verify(request.name, { deep: request.deep, signal }),
+        streams,
+        limits.uploads,
+      );
     case "rotate":
       return await store.rotate(request);
+  }
+}
+
+/** How often we make sure that somebody waits for an answer, in milliseconds. */
+const beatMs = 10_000;
+
+/** An agent does not wait longer for an answer either. */
+const mostHours = 24;
+
+/**
+ * Do what may take hours, as long as somebody waits for its answer. The end of our input does not say
+ * that nobody does: agents send nothing after a request. So we write: a space now and then, which
+ * before JSON has no meaning, fails as soon as the connection has ended.
+ *
+ * @param work must end soon after the signal
+ */
+async function whileAwaited<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  { answer }: Streams,
+  { idleSeconds = Infinity }: UploadLimits = {},
+): Promise<T> {
+  const ending = new AbortController();
+  let beat = Promise.resolve();
+  let isBeating = false;
+  const beats = setInterval(() => {
+    if (isBeating) return;
+    isBeating = true;
+    beat = answer(" ").then(() => void (isBeating = false), (error) => ending.abort(error));
+  }, Math.min(beatMs, idleSeconds * 250));
+  const why = `given up: it takes more than ${mostHours} h`;
+  const end = setTimeout(
+    () => ending.abort(new PlasmaError("storage", why, { code: "timeout" })),
+    mostHours * 3_600_000,
+  );
+  try {
+    return await work(ending.signal);
+  } finally {
+    clearInterval(beats);
+    clearTimeout(end);
+    await beat;
+    ending.signal.throwIfAborted();
   }
 }
 
@@ -154,11 +208,6 @@ export function tellable(error: unknown): PlasmaError {
   return new PlasmaError("storage", what, { cause: error });
 }
 
-/** The answer has been sent, but what follows it is not complete: only the exit status can say so. */
-export class BrokenOff extends Error {
-  override readonly name = "BrokenOff";
-}
-
 /** Answer with what is known of an archive, then its bytes. */
 async function send(store: LocalStore, name: string, streams: Streams): Promise<undefined> {
   await using pipes = await PipeFolder.make();
@@ -169,7 +218,7 @@ async function send(store: LocalStore, name: string, streams: Streams): Promise<
     const { bytes, sha256 } = download;
     await streams.answer(formatAnswer({ bytes, sha256 }));
     // Whoever asked compares the checksum: it would be wasted here.
-    await download.finish(undefined, copy(file, streams.output));
+    await download.finish(undefined, await copy(file, streams.send));
   } catch (error) {
     const cause = error instanceof PumpError ? error.cause : error;
     throw new BrokenOff(`cannot send ${name}: ${reasonOf(cause)}`);

@@ -99,7 +99,8 @@ export class SshConnection {
         remedy: "look whether it is plasma serve that answers there",
       });
     }
-    const text = new TextDecoder().decode(stdout);
+    // Before an answer that takes long come spaces.
+    const text = new TextDecoder().decode(stdout).replace(/^ +/, "");
     const end = text.indexOf("\n");
     if (end >= 0) return parseAnswer(text.slice(0, end), this.host);
     if (timedOut) {

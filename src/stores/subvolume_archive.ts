@@ -9,7 +9,7 @@ import { PipeFolder } from "../system/runtime_folder.ts";
 import { storedTarStage } from "../restore/stored_tar.ts";
 import type { StorageFolder } from "./folder.ts";
 import { type Manifest, readManifest, type SubvolumeRecord } from "./manifest.ts";
-import type { Download, Verdict } from "./mod.ts";
+import type { Download, Verdict, VerifyOptions } from "./mod.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 
 /** Archives of the strategy btrfs-send: folders with received subvolumes, see manifest.ts. */
@@ -59,7 +59,7 @@ export async function downloadSubvolumes(
   pipes: string,
 ): Promise<Download> {
   const { subvolumes } = openManifest(folder, name);
-  const stage = storedTarStage(`${folder.path}/${name}`, subvolumes);
+  const stage = storedTarStage(`${folder.path}/${name}`, subvolumes, pipes);
   const producer = await Producer.start([stage], pipes);
   return {
     get path() {
@@ -85,15 +85,16 @@ export async function downloadSubvolumes(
 export async function verifySubvolumes(
   folder: StorageFolder,
   name: string,
-  deep: boolean,
+  { deep, signal }: VerifyOptions,
 ): Promise<Pick<Verdict, "state" | "detail">> {
   const { subvolumes } = openManifest(folder, name);
   try {
     for (const record of subvolumes) {
+      signal?.throwIfAborted();
       const stored = `${folder.path}/${name}/${record.name}`;
       const problem = await problemOf(stored, record);
       if (problem !== undefined) return { state: "damaged", detail: problem };
-      if (deep) await readThrough(stored);
+      if (deep) await readThrough(stored, signal);
     }
     const scrub = await scrubStatus(folder.path);
     if (scrub.hasErrors) return { state: "damaged", detail: `btrfs scrub: ${scrub.text}` };
@@ -106,11 +107,15 @@ export async function verifySubvolumes(
   }
 }
 
-async function readThrough(stored: string): Promise<void> {
+async function readThrough(stored: string, signal: AbortSignal | undefined): Promise<void> {
   await using pipes = await PipeFolder.make();
   const order = { snapshot: stored, parent: undefined, cloneSources: [], compressedData: false };
   await using producer = await Producer.start([sendStage(order)], pipes.path);
-  await transfer({ source: producer.path }, { onOpen: () => producer.onOpen(), onProgress() {} });
+  const end = () => producer.kill();
+  signal?.addEventListener("abort", end);
+  const hooks = { onOpen: () => producer.onOpen(), onProgress() {} };
+  await transfer({ source: producer.path }, hooks, signal)
+    .finally(() => signal?.removeEventListener("abort", end));
   await producer.finish();
 }
 

@@ -5,7 +5,7 @@ import { TransferError } from "../system/pump_worker.ts";
 export interface UploadLimits {
   /** Bytes of one upload. */
   readonly maxBytes?: number | undefined;
-  /** Uploads in one storage folder that are under way, or wait to be committed or removed. */
+  /** Uploads in one storage folder that are under way, or wait to be committed. */
   readonly maxUploads?: number | undefined;
   /** An upload of which nothing comes for so long is given up. */
   readonly idleSeconds?: number | undefined;
@@ -14,17 +14,22 @@ export interface UploadLimits {
 /**
  * Refuse an upload if there are too many besides it.
  *
- * @param others how many
+ * @param count tells how many
  */
-export function requirePlace(others: number, { maxUploads }: UploadLimits): void {
-  if (maxUploads === undefined || others < maxUploads) return;
+export async function requirePlace(
+  count: () => Promise<number>,
+  { maxUploads }: UploadLimits,
+): Promise<void> {
+  if (maxUploads === undefined) return;
+  const others = await count();
+  if (others < maxUploads) return;
   const are = others === 1 ? "1 upload is" : `${others} uploads are`;
   throw new PlasmaError(
     "storage",
     `${are} under way or not committed yet, and this key may have no more (--max-uploads ${maxUploads})`,
     {
       code: "max-uploads",
-      remedy: "try again when they are done; uploads that were given up go after a day",
+      remedy: "try again when they are done; those that nobody commits go after ten minutes",
     },
   );
 }

@@ -64,6 +64,12 @@ export class UploadLock implements Disposable {
     return fs.fstatSync(this.file).size;
   }
 
+  /** The upload has just been worked on: that makes it young again, see removeDeadUploads(). */
+  touch(): void {
+    const now = new Date();
+    fs.futimesSync(this.file, now, now);
+  }
+
   /** Remove the file; with it the upload is gone. */
   remove(): void {
     if (this.#isOpen && isSameAt(this.path, this.identity)) removeIfPresent(this.path);

@@ -38,7 +38,7 @@ export function readVerifications(
     const after = { ...before };
     // A clock that was wrong must not keep an archive from being verified again.
     if (time <= now) after.verified ??= time;
-    if (state === "ok") after.right = greater(after.right, deep ? Depth.whole : Depth.checksum);
+    if (state === "ok") after.right = greater(after.right, rightBy(deep));
     else if (depthOf(state, deep) > after.right) after.finding ??= state;
     known.set(archive, after);
     if (isSettled(after)) settled++;
@@ -52,15 +52,21 @@ export function readVerifications(
 /** Verifications of one archive with one result are noted again only after this time. */
 const newsAfterSeconds = 3600;
 
-/** Whether a result says what the journal does not: who may only read cannot fill the disk with it. */
+/**
+ * Whether a result says what the journal does not: who may only read cannot fill the disk with it.
+ * An archive whose data are wrong and whose checksum is right gives one result and the other by turns:
+ * the same one is no news as long as none in between has made it void.
+ */
 export function isNews(journal: string, archive: string, state: State, deep: boolean): boolean {
   const since = isoTime(-newsAfterSeconds);
   const until = isoTime(newsAfterSeconds);
   try {
     for (const entry of verificationsIn(journal, archive)) {
       if (entry.archive !== archive) continue;
-      if (entry.state !== state || entry.time < since || entry.time > until) return true;
-      if (entry.deep === true || !deep) return false;
+      if (entry.time < since || entry.time > until) return true;
+      if (entry.state !== state) {
+        if (isVoidBeside({ state, deep }, entry)) return true;
+      } else if (entry.deep === true || !deep) return false;
     }
     return true;
   } catch {
@@ -85,6 +91,18 @@ function isState(state: unknown): state is State {
 /** How closely one must look to know that what was found is not so any more. */
 function depthOf(state: State, deep: boolean | undefined): Depth {
   return state === "no checksum" || deep === false ? Depth.checksum : Depth.whole;
+}
+
+/** How much is known to be right when a verification has found nothing wrong. */
+const rightBy = (deep: boolean | undefined): Depth => deep ? Depth.whole : Depth.checksum;
+
+type Result = Pick<DatedEntry, "deep"> & { readonly state: State };
+
+/** Whether one of two different results makes the other one void, whichever is the later one. */
+function isVoidBeside(one: Result, other: Result): boolean {
+  const [right, wrong] = one.state === "ok" ? [one, other] : [other, one];
+  // Only that the checksum is right says nothing of what was found when all was read.
+  return right.state !== "ok" || depthOf(wrong.state, wrong.deep) <= rightBy(right.deep);
 }
 
 const greater = (a: Depth, b: Depth): Depth => a > b ? a : b;

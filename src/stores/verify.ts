@@ -17,11 +17,13 @@ import { isNews } from "./verifications.ts";
 export async function verifyArchive(
   folder: StorageFolder,
   name: string,
-  { deep, timeoutSeconds }: VerifyOptions,
+  options: VerifyOptions,
 ): Promise<Verdict> {
+  const { deep, signal } = options;
   const verdict = isSubvolumeArchive(name)
-    ? await judgeSubvolumes(folder, name, deep)
-    : await judgeFile(openArchive(folder, name), name, { deep, timeoutSeconds });
+    ? await judgeSubvolumes(folder, name, options)
+    : await judgeFile(openArchive(folder, name), name, options);
+  signal?.throwIfAborted();
   const { state } = verdict;
   // What is encrypted has not been read through here.
   const isDeep = deep && !isEncrypted(name);
@@ -36,11 +38,11 @@ type Judgement = Pick<Verdict, "state" | "detail">;
 async function judgeSubvolumes(
   folder: StorageFolder,
   name: string,
-  deep: boolean,
+  options: VerifyOptions,
 ): Promise<Verdict> {
   const { openManifest, verifySubvolumes } = await import("./subvolume_archive.ts");
   const bytes = streamBytes(openManifest(folder, name));
-  return { name, bytes, ...await verifySubvolumes(folder, name, deep) };
+  return { name, bytes, ...await verifySubvolumes(folder, name, options) };
 }
 
 async function judgeFile(
@@ -54,11 +56,11 @@ async function judgeFile(
 async function judge(
   archive: LocalArchive,
   name: string,
-  { deep, timeoutSeconds }: VerifyOptions,
+  { deep, timeoutSeconds, signal }: VerifyOptions,
 ): Promise<Judgement> {
   const { path, sha256 } = archive;
   if (sha256 === undefined) return withoutChecksum(path + sidecarSuffix, name);
-  const found = await hashFile(path);
+  const found = await hashFile(path, signal);
   if (typeof found !== "string") return found;
   if (found !== sha256) {
     return { state: "damaged", detail: `its SHA-256 is ${found}, not ${sha256} as when stored` };
@@ -70,7 +72,8 @@ async function judge(
       detail: "SHA-256 as when stored; encrypted, so not read through without --identity",
     };
   }
-  return await checkTar(archive, { name, bytes: archive.bytes }, undefined, timeoutSeconds);
+  const { bytes } = archive;
+  return await checkTar(archive, { name, bytes }, undefined, { timeoutSeconds, signal });
 }
 
 /** A missing checksum is not "ok": nobody knows whether the archive is whole. */
@@ -82,11 +85,14 @@ function withoutChecksum(sidecar: string, name: string): Judgement {
   return { state: other === undefined || other === name ? "no checksum" : "damaged", detail };
 }
 
-async function hashFile(path: string): Promise<string | Judgement> {
+async function hashFile(
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<string | Judgement> {
   try {
     const file = openRegularFile(path);
     try {
-      return (await pump(file, undefined, {})).sha256;
+      return (await pump(file, undefined, { signal })).sha256;
     } finally {
       fs.closeSync(file);
     }

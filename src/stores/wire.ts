@@ -31,6 +31,11 @@ export interface WireError {
   readonly remedy?: string;
 }
 
+/** Who asked cannot be told any more, or not all of it: only the exit status says so. */
+export class BrokenOff extends Error {
+  override readonly name = "BrokenOff";
+}
+
 /** The answer to a request that was granted, as one line. */
 export function formatAnswer(result: object): string {
   return JSON.stringify({ protocol: protocolVersion, ok: true, ...result }) + "\n";

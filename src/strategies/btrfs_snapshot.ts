@@ -19,7 +19,7 @@ import { isWithin, joinPath } from "../system/paths.ts";
 import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
+import { judgeTar, mayDropLine, requireGnuTar, tarCommand } from "./tar_command.ts";
 
 /**
  * Archives the folders from read-only snapshots of all subvolumes in reach: the state of one instant,
@@ -108,6 +108,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
         empty: [],
       });
       const live = coverage.folders.flatMap(({ live }) => live.map(({ path }) => path));
+      const isLive = (words: string) => live.some((place) => isAbout(words, place));
       const tops = findings.filesystems.map(({ top }) => top);
       let missing: ReturnType<View["missing"]> = [];
       let doomed = snapshots;
@@ -121,8 +122,9 @@ export class BtrfsSnapshotStrategy implements Strategy {
             throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });
           }
           missing = view.missing();
-          return judgeTar(exit, messages, (words) => live.some((place) => isAbout(words, place)));
+          return judgeTar(exit, messages, isLive, config.folders);
         },
+        mayDrop: (line) => mayDropLine(line, isLive, config.folders),
         async close() {
           problems.push(
             ...missing.splice(0).map(({ binding: { target }, reason }) =>

@@ -95,6 +95,8 @@ export interface StreamSource extends OpenSource {
    * @throws {PlasmaError} if the archive is not usable
    */
   judge(exit: Exit, messages: readonly string[]): readonly string[];
+  /** Whether judge() need not see a line of the program's messages, but only how many there were. */
+  readonly mayDrop?: (line: string) => boolean;
 }
 
 /** An archive that is made of whole subvolumes. */

@@ -10,10 +10,11 @@ import {
   readMounts,
   splitMounts,
 } from "../system/mounts.ts";
+import { mayReadAll } from "../system/capabilities.ts";
 import { isWithin, joinPath, relativePath } from "../system/paths.ts";
 import { checkFolders, describeProblem, distinctFolders } from "./folders.ts";
 import type { Coverage, Place, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, requireGnuTar, tarCommand } from "./tar_command.ts";
+import { judgeTar, mayDropLine, requireGnuTar, tarCommand } from "./tar_command.ts";
 
 /** Snapshots of the strategies for btrfs, seen where the top level is mounted, see run_id.ts. */
 const ownSnapshots = `.plasma/${"[0-9]".repeat(8)}T${"[0-9]".repeat(6)}Z-*-*-*`;
@@ -35,9 +36,10 @@ export class TarStrategy implements Strategy {
 
   async survey(): Promise<Survey> {
     const notices = await checkFolders(this.#folders);
-    const [mounts, located] = await Promise.all([
+    const [mounts, located, readsAll] = await Promise.all([
       readMounts(),
       Promise.all(this.#folders.map(locate)),
+      mayReadAll(),
     ]);
     const below = located.flatMap(({ real }) => mountsBelow(real, mounts));
     const [unreadable, ownPlaces] = await Promise.all([
@@ -72,10 +74,16 @@ export class TarStrategy implements Strategy {
     const problems = faulty.map(describeProblem);
     const omit = [...ownPlaces, ...faulty.map(({ path }) => path)];
     const coverage = { folders, notices, warnings: [], problems };
-    return { coverage, open: () => Promise.resolve(this.#source(coverage, omit)) };
+    // Whoever may not read a file himself is told so by status 1.
+    const excusing = readsAll ? this.#folders : [];
+    return { coverage, open: () => Promise.resolve(this.#source(coverage, omit, excusing)) };
   }
 
-  #source(coverage: Coverage, omit: readonly string[]): StreamSource {
+  #source(
+    coverage: Coverage,
+    omit: readonly string[],
+    excusing: readonly string[],
+  ): StreamSource {
     const { config } = this.#context;
     const command = tarCommand({
       folders: this.#folders.map((path) => ({ root: "/", path })),
@@ -89,7 +97,8 @@ export class TarStrategy implements Strategy {
       kind: "tar",
       frozen: false,
       command,
-      judge: (exit, messages) => judgeTar(exit, messages, () => true),
+      judge: (exit, messages) => judgeTar(exit, messages, () => true, excusing),
+      mayDrop: (line) => mayDropLine(line, () => true, excusing),
       close: () => Promise.resolve([]),
     };
   }

@@ -1,6 +1,7 @@
 import { PlasmaError, UsageError } from "../errors.ts";
+import { isWithin } from "../system/paths.ts";
 import { type Command, describeExit, type Exit, run } from "../system/process.ts";
-import { tarComplaints } from "../system/tar_messages.ts";
+import { droppedLines, isDelayedFailure, isGap, tarComplaints } from "../system/tar_messages.ts";
 
 /** A folder that is to be archived. */
 export interface TarFolder {
@@ -52,20 +53,21 @@ export function tarCommand(job: TarJob): Command {
   const whole = job.folders.some(({ path }) => path === "/");
   const prefix = whole ? "./" : "";
   const name = (path: string) => prefix + path.replace(/^\/+/, "");
+  const anywhere = job.exclude.filter((pattern) => !isFromRoot(pattern)).map(tidy);
   return {
     program: "tar",
     args: [
       ...tarFlags,
       ...(job.excludeCaches ? ["--exclude-caches"] : []),
-      "--anchored",
-      "--no-wildcards",
-      ...job.omit.map((path) => `--exclude=${name(path)}`),
       "--wildcards",
-      ...job.empty.map((path) => `--exclude=${escapePattern(name(path))}/*`),
-      ...job.exclude.filter(isFromRoot).map((pattern) => `--exclude=${name(tidy(pattern))}`),
+      "--anchored",
+      ...job.omit.map((path) => excludeFlag(escapePattern(name(path)))),
+      ...job.empty.map((path) => excludeFlag(`${escapePattern(name(path))}/*`)),
+      ...job.exclude.filter(isFromRoot).map((pattern) => excludeFlag(name(tidy(pattern)))),
       "--no-anchored",
-      ...job.exclude.filter((pattern) => !isFromRoot(pattern))
-        .map((pattern) => `--exclude=${tidy(pattern)}`),
+      ...anywhere.filter((pattern) => !isOfOneName(pattern)).map(excludeFlag),
+      "--no-wildcards-match-slash",
+      ...anywhere.filter(isOfOneName).map(excludeFlag),
       ...(whole ? ["--transform=flags=rh;s,^\\./\\(.\\),\\1,"] : []),
       ...job.folders.flatMap(({ root, path }) => [
         `--directory=${root}`,
@@ -82,6 +84,22 @@ const tidy = (pattern: string) => pattern.length > 1 ? pattern.replace(/\/+$/, "
 
 function escapePattern(path: string): string {
   return path.replaceAll(/[\\*?[\]]/g, "\\$&");
+}
+
+/**
+ * Whether a pattern fits the same names if `*` does not stand for slashes: then tar need not look at the
+ * whole rest of a path from each of its folders on, which takes hours where a user nests thousands.
+ */
+const isOfOneName = (pattern: string) => /^\*?[^*?[\\/]*\*?$/.test(pattern);
+
+/**
+ * For the same reason each pattern has a wildcard: those without one tar looks up by all the parts of a
+ * path, the more the deeper, while fnmatch(3) most often is done at the first letter.
+ */
+function excludeFlag(pattern: string): string {
+  const isPlain = !/[*?[]|\\$/.test(pattern.replaceAll(/\\./gs, ""));
+  const start = /^((?:\\.|[^\\A-Za-z0-9])*)([A-Za-z0-9])/s;
+  return `--exclude=${isPlain ? pattern.replace(start, "$1[$2]") : pattern}`;
 }
 
 const controls: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11 };
@@ -115,32 +133,97 @@ function sortWords(messages: readonly string[]): TarWords {
   };
 }
 
+/** Files that changed, or whose attributes could not be read: these alone are no errors to tar. */
+const changes =
+  /: (Warning: Cannot \w+: [^:]+|file changed as we read it|File removed before we read it|File shrank by \d+ bytes?; padding with zeros)$/;
+
+/** Files that are not in the archive, or folders without their content. */
+const leftOut =
+  /^(.+): (?:Cannot (?:open|stat|readlink|savedir|read|close): ([^:]+)|Unknown file type; file ignored)$/;
+
+/** Not the fault of who owns a file: a bad sector, or what the next one would fare likewise with. */
+const isOwnFault = (reason = "") =>
+  /^(Input\/output error|Structure needs cleaning|Too many open files( in system)?|Cannot allocate memory)$/
+    .test(reason);
+
+/**
+ * What a complaint says of a file that others may be to blame for: who owns it can keep even root from
+ * reading it, by a lease, a FUSE filesystem or a well-timed rename.
+ *
+ * @returns undefined if the archive is not to be stored because of it
+ */
+function excuse(line: string, folders: readonly string[]): string | undefined {
+  if (changes.test(line)) return line;
+  const found = leftOut.exec(line);
+  if (found === null || isOwnFault(found[2])) return undefined;
+  const path = pathIn(found[1]!).replace(/\/+$/, "");
+  if (!folders.some((folder) => path !== folder && isWithin(path, folder))) return undefined;
+  return `left out: ${line}`;
+}
+
+/** What tar says, beginning with a path as it is in the system. */
+const pathIn = (words: string) => `/${unquote(words).replace(/^\.?\/+/, "")}`;
+
 /**
  * Judge how tar ended.
  *
  * @param mayChange whether what tar complains of, "/path: complaint", may have changed while it was
  * read; then status 1 ("some files differ") gives warnings, and else it is a failure
+ * @param folders below them, but not in their own case, likewise with what could not be read
  * @throws {PlasmaError} if the archive is not complete
  */
 export function judgeTar(
   exit: Exit,
   messages: readonly string[],
   mayChange: (words: string) => boolean,
+  folders: readonly string[] = [],
 ): string[] {
   const { totalBytes, complaints } = sortWords(messages);
-  const isTolerable = exit.code === 0 ||
-    (exit.code === 1 &&
-      complaints.every((line) => mayChange(`/${unquote(line).replace(/^\.?\/+/, "")}`)));
+  const isLive = complaints.every((line) => mayChange(pathIn(line)));
+  const dropped = messages.reduce((sum, line) => sum + droppedLines(line), 0);
+  const excuses = complaints.map((line) => excuse(line, folders));
+  const isExcused = exit.code === 2 && isLive && excuses.length > 0 && !messages.some(isGap) &&
+    isDelayedFailure(messages.at(-1)) && !excuses.includes(undefined);
+  const isTolerable = exit.code === 0 || (exit.code === 1 && isLive) || isExcused;
   if (isTolerable && totalBytes !== undefined) {
-    return exit.code === 0 ? [] : [...complaints];
+    if (exit.code === 0) return [];
+    const warnings = isExcused ? excuses.filter((words) => words !== undefined) : complaints;
+    return [...warnings, ...(dropped === 0 ? [] : [`left out or changed: ${dropped} more files`])];
   }
   const what = isTolerable ? "ended before the archive was complete" : describeExit(exit);
   const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
   throw new PlasmaError("archive", `tar ${what}${words}${more}`, {
     code: "source",
-    ...(words === "" ? {} : { remedy: "mend or exclude these files" }),
+    ...remedyFor(exit, complaints),
   });
+}
+
+/** Whether judgeTar() would excuse a line of tar's messages anyway: then only the number matters. */
+export function mayDropLine(
+  line: string,
+  mayChange: (words: string) => boolean,
+  folders: readonly string[],
+): boolean {
+  return tarComplaints([line]).every((words) =>
+    mayChange(pathIn(words)) && excuse(words, folders) !== undefined
+  );
+}
+
+/** In each of its folders tar goes on with more stack and memory, and it copies their whole path. */
+const isExhausted = ({ code, signal }: Exit, complaints: readonly string[]) =>
+  ["SIGSEGV", "SIGKILL", "SIGABRT"].includes(signal ?? "") || [137, 139].includes(code ?? 0) ||
+  complaints.includes("memory exhausted");
+
+function remedyFor(exit: Exit, complaints: readonly string[]): { remedy?: string } {
+  if (isExhausted(exit, complaints)) {
+    return {
+      remedy:
+        "folders that are nested by the thousand are the usual cause: exclude what is found " +
+        "by: find FOLDER -mindepth 500 -maxdepth 500 | cut -c -500",
+    };
+  }
+  return complaints.length === 0 ? {} : { remedy: "mend or exclude these files" };
 }
 
 /**

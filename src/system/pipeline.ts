@@ -12,6 +12,8 @@ export interface Stage {
    * @throws {PlasmaError} if its output is not usable
    */
   judge(exit: Exit, messages: readonly string[]): readonly string[];
+  /** See StartOptions. */
+  mayDrop?: ((line: string) => boolean) | undefined;
 }
 
 /** A stage that must end with status 0; `what` it does for the user, for the message. */
@@ -60,13 +62,14 @@ export class Programs implements AsyncDisposable {
     const children: Child[] = [];
     const leftovers: Promise<boolean>[] = [];
     try {
-      for (const [index, { command }] of stages.entries()) {
+      for (const [index, { command, mayDrop }] of stages.entries()) {
         const [before, after] = [pipes[index - 1], pipes[index]];
         using input = before?.open("r");
         using output = after?.open("w");
         const child = await start(command, {
           stdin: input?.file ?? ends.stdin,
           stdout: output?.file ?? ends.stdout,
+          mayDrop,
         });
         children.push(child);
         leftovers.push(

@@ -6,10 +6,12 @@
 /**
  * What does not stand for itself: control characters (C0, DEL, C1: among them newlines and all escape
  * sequences), line and paragraph separators, and what changes the direction of the text around it
- * (UAX #9) or is not seen at all.
+ * (UAX #9) or is not seen at all (Default_Ignorable_Code_Point of UAX #44: of no width, soft hyphens,
+ * fillers, tags; also what joins the parts of an emoji).
  */
-// deno-lint-ignore no-control-regex
-const unprintable = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+const unprintable =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x1f\x7f-\x9f\u2028-\u202e\p{Default_Ignorable_Code_Point}]/gu;
 
 const short: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
@@ -22,14 +24,18 @@ export function printable(text: string): string {
 export function printableJson(text: string): string {
   return text.replaceAll(
     unprintable,
-    (character) => character === "\n" ? character : `\\u${hexOf(character, 4)}`,
+    (character) => character === "\n" ? character : escapeUnits(character),
   );
 }
 
 function escapeCode(character: string): string {
-  return character <= "\xff" ? `\\x${hexOf(character, 2)}` : `\\u${hexOf(character, 4)}`;
+  return character <= "\xff"
+    ? `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`
+    : escapeUnits(character);
 }
 
-function hexOf(character: string, width: number): string {
-  return character.charCodeAt(0).toString(16).padStart(width, "0");
+/** As JSON has it: what is beyond U+FFFF is two. */
+function escapeUnits(character: string): string {
+  return character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
 }

@@ -69,6 +69,8 @@ export interface StartOptions {
   /** By default the last lines are kept for error messages; 2 leads to our own standard error. */
   readonly stderr?: 2;
   readonly currentFolder?: string;
+  /** Whether a line of standard error need not be seen by who judges the child, only counted. */
+  readonly mayDrop?: ((line: string) => boolean) | undefined;
 }
 
 /** A running child. */
@@ -94,7 +96,7 @@ const lastWordsMs = 500;
 export async function start(command: Command, options: StartOptions = {}): Promise<Child> {
   const { program } = command;
   const process = spawnProcess(await commandLine(command), command, options);
-  const messages = new Messages();
+  const messages = new Messages(options.mayDrop);
   process.stderr?.on("data", (chunk: Uint8Array) => messages.add(chunk));
   const exited = new Promise<Exit>((resolve) => {
     process.once("exit", (code, signal) => {
@@ -274,10 +276,13 @@ export class Messages {
   readonly #last: string[] = [];
   #rest = "";
   #dropped = 0;
+  #droppedAllowed = 0;
+
+  constructor(readonly mayDrop: (line: string) => boolean = () => false) {}
 
   add(chunk: Uint8Array): void {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
-    this.#rest = lines.pop()!.slice(0, Messages.#longestRest);
+    this.#rest = shorten(lines.pop()!, Messages.#longestRest);
     for (const line of lines) this.#push(line.trimEnd());
   }
 
@@ -290,14 +295,17 @@ export class Messages {
     }
     this.#last.push(short);
     if (this.#last.length > Messages.#kept) {
-      this.#last.shift();
-      this.#dropped++;
+      if (this.mayDrop(this.#last.shift()!)) this.#droppedAllowed++;
+      else this.#dropped++;
     }
   }
 
   /** All lines that were kept, oldest first. */
   get lines(): string[] {
-    const gap = this.#dropped === 0 ? [] : [`... ${this.#dropped} more lines ...`];
+    const gap = [
+      ...(this.#dropped === 0 ? [] : [`... ${this.#dropped} more lines ...`]),
+      ...(this.#droppedAllowed === 0 ? [] : [`... ${this.#droppedAllowed} more like these ...`]),
+    ];
     const rest = this.#rest === "" ? [] : [shorten(this.#rest, Messages.#lineLength)];
     return [...this.#first, ...gap, ...this.#last, ...rest];
   }

@@ -43,6 +43,8 @@ export interface PumpOptions {
   readonly onProgress?: (bytes: number) => void;
   /** Told whenever the source has given something, be it less than a block. */
   readonly onRead?: () => void;
+  /** When it is aborted the pump throws its reason. With it timers have their turn now and then. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** In which direction a pump failed; `cause` is the system's error. */
@@ -59,6 +61,10 @@ const blockSize = 1 << 20;
 const smallBlock = 128 << 10;
 /** A durable file is brought to the disk while it grows, whenever this much has come in. */
 const flushEvery = 32 << 20;
+/** How much is moved between two turns of the event loop. */
+const turnEvery = 32 << 20;
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * Move all bytes of one open file to another, until the end of the source. Without a sink they are
@@ -71,8 +77,10 @@ const flushEvery = 32 << 20;
 export async function pump(
   source: number,
   sink: number | undefined,
-  { durable = false, prefix, limit, drain = false, hashed = true, onProgress, onRead }: PumpOptions,
+  options: PumpOptions,
 ): Promise<PumpResult> {
+  const { durable = false, prefix, limit, drain = false, hashed = true } = options;
+  const { onProgress, onRead, signal } = options;
   const hash = hashed ? createHash("sha256") : undefined;
   // With a limit in small steps: the thread sleeps between two blocks and notices nothing.
   const step = limit === undefined ? blockSize : Math.ceil(limit / 10);
@@ -81,6 +89,7 @@ export async function pump(
   const throttle = limit === undefined ? undefined : new Throttle(limit);
   const frame = new TarFrame();
   let bytes = 0;
+  let nextTurn = turnEvery;
   let sinkTookAll = true;
   const put = (chunk: Uint8Array) => {
     hash?.update(chunk);
@@ -97,24 +106,33 @@ export async function pump(
     if (length === 0) break;
     put(block.subarray(0, length));
     if (flush?.isDue(bytes)) await flush.begin(bytes);
+    if (signal !== undefined && bytes >= nextTurn) {
+      nextTurn = bytes + turnEvery;
+      await turn();
+      signal.throwIfAborted();
+    }
   }
   await flush?.finish();
   return { bytes, sha256: hash?.digest("hex") ?? "", sinkTookAll, framedLikeTar: frame.isComplete };
 }
 
 /**
- * Move all bytes of one open file to another, until the end of the source, without a look at them.
+ * Give all bytes of an open file away, until its end, without a look at them.
  *
+ * @param give is done when the next bytes may take the place of these
  * @returns how many there were
- * @throws {PumpError} if reading or writing fails
+ * @throws {PumpError} if reading fails, and what `give` throws
  */
-export function copy(source: number, sink: number): number {
+export async function copy(
+  source: number,
+  give: (bytes: Uint8Array) => Promise<void>,
+): Promise<number> {
   const block = new Uint8Array(blockSize);
   let bytes = 0;
   for (;;) {
     const length = fill(source, block);
     if (length === 0) return bytes;
-    writeAll(sink, block.subarray(0, length), false);
+    await give(block.subarray(0, length));
     bytes += length;
   }
 }
@@ -236,7 +254,7 @@ class Flusher {
 
   async begin(bytes: number): Promise<void> {
     // Only a turn of the event loop tells whether the last fsync is done.
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     if (this.#failed !== undefined) throw new PumpError("write", this.#failed);
     if (this.#running !== undefined) return;
     this.#flushed = bytes;

@@ -92,6 +92,7 @@ export async function transfer(
   const timer = setInterval(() => hooks.onProgress(Number(Atomics.load(moved, 0))), progressMs);
   // terminate() does not end a worker that sleeps or reads: it is asked.
   const abort = () => Atomics.store(moved, 1, 1n);
+  if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort);
   const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
   const idle = whenIdle(request.idleSeconds, () => Atomics.load(moved, 2), reject);

@@ -100,6 +100,27 @@ testThatNeeds(
   },
 );
 
+testThatNeeds(
+  needs,
+  "row 91: to list an archive, or to restore one that is not trusted, has a limit of memory",
+  async () => {
+    using folder = new TemporaryFolder();
+    const storage = folder.storage("storage");
+    const [, kind, script] = archives[0]!;
+    await store(storage, kind, script);
+    for (const flag of ["--dry-run", "--untrusted"]) {
+      const { code, stderr } = await plasma(
+        ["restore", "latest", "--target", folder.at("target"), "--from", storage, flag],
+        { through: measuringMemory },
+      );
+      assertEquals(code, 1, stderr);
+      assertStringIncludes(stderr, "it may have been made to do harm");
+      const kilobytes = Number(stderr.trimEnd().split("\n").at(-1));
+      assert(kilobytes > 10_000 && kilobytes < 1_000_000, `${flag}: ${kilobytes} KiB`);
+    }
+  },
+);
+
 testThatNeeds(needs, "row 91: what takes too long to read is reported, and given up", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");

@@ -132,6 +132,38 @@ Deno.test("row 88: who may read cannot fill the disk with what the journal knows
   assertEquals(entries().map(({ state }) => state), ["ok", "ok", "damaged"]);
 });
 
+Deno.test("row 88: nor with what has a right checksum and wrong data", async () => {
+  using folder = new TemporaryFolder();
+  const storage = await makeStorage(folder);
+  const [name] = archives as [string, ...string[]];
+  const verifyNow = async (deep: boolean) => {
+    assertEquals((await serve(request("verify", { folder: storage, name, deep }))).ok, true);
+  };
+  const states = () => journalOf(storage).map((line) => JSON.parse(line).state);
+  const good = Deno.readFileSync(`${storage}/${name}`);
+  Deno.writeTextFileSync(`${storage}/${name}`, "garbage");
+  await writeSidecar(storage, name);
+  for (const deep of [true, false, true, false]) await verifyNow(deep);
+  assertEquals(states(), ["damaged", "ok"]);
+  assertEquals(await findings(storage), ["damaged", "", ""]);
+  // What was mended and is broken again is news, though the same was told before.
+  const garbage = new TextEncoder().encode("garbage");
+  for (const content of [good, garbage, good, garbage]) {
+    Deno.writeFileSync(`${storage}/${name}`, content);
+    await writeSidecar(storage, name);
+    await verifyNow(true);
+    assertEquals((await findings(storage))[0] === "damaged", content === garbage);
+  }
+  // Likewise a checksum that is wrong, right, and wrong again.
+  Deno.writeFileSync(`${storage}/${name}`, good);
+  await writeSidecar(storage, name);
+  for (const content of [garbage, good, garbage]) {
+    Deno.writeFileSync(`${storage}/${name}`, content);
+    await verifyNow(content === good);
+    assertEquals((await findings(storage))[0] === "damaged", content === garbage);
+  }
+});
+
 Deno.test("row 88: verifications at the same time are all noted", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");

@@ -1,9 +1,17 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
-import { plasma, startPlasma } from "../support/plasma.ts";
-import { assertNothingLeft, slowly, untilMidUpload, writeLargeData } from "../support/runs.ts";
+import { archivesIn, fromRoot, namesIn, TemporaryFolder } from "../support/folders.ts";
+import { plasma, startPlasma, untilEnded } from "../support/plasma.ts";
+import {
+  assertNothingLeft,
+  slowly,
+  untilMidUpload,
+  writeConfig,
+  writeLargeData,
+} from "../support/runs.ts";
+import { sh, until } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 import { assertAllVerify, membersOf } from "../support/storage.ts";
+import { asUser } from "../support/user.ts";
 
 Deno.test("a missing folder fails the run before an upload, and nothing is rotated (row 5)", async () => {
   using folder = new TemporaryFolder();
@@ -79,6 +87,26 @@ testThatNeeds(
 );
 
 testThatNeeds(
+  ["root", "program setpriv"],
+  "a file that a user may not read himself fails his run and is named (row 9)",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/file", "content");
+    folder.write("data/secret", "content");
+    const storage = folder.storage("storage");
+    const options = await asUser(4711, folder);
+    Deno.chmodSync(folder.at("data/secret"), 0);
+    const { code, lastLine } = await plasma(
+      ["backup", "--to", storage, folder.at("data")],
+      options,
+    );
+    assertEquals([code, archivesIn(storage)], [1, []]);
+    assertMatch(lastLine, /data\/secret: Cannot open: Permission denied/);
+    await assertNothingLeft(storage);
+  },
+);
+
+testThatNeeds(
   ["root", "program strace"],
   "a read error fails the run and names the file (row 9)",
   async () => {
@@ -91,5 +119,164 @@ testThatNeeds(
     });
     assertEquals([code, archivesIn(storage)], [1, []]);
     assertMatch(lastLine, /data\/bad-sectors: .*Input\/output error/);
+  },
+);
+
+/** Takes leases on `$0/f*`, says so, and keeps them: who opens a file without waiting is refused. */
+const lease = `exec perl -e '$SIG{IO} = "IGNORE"; $| = 1; my @open;
+    for (glob "$ARGV[0]/f*") {
+      open my $f, "+<", $_ or die; fcntl($f, 1024, 1) or die; push @open, $f
+    }
+    print "done\\n"; sleep 4711' "$0"`;
+
+for (const count of [1, 500]) {
+  testThatNeeds(
+    ["root", "program setpriv", "program perl"],
+    `row 53: ${count} files on which their owner has leases are left out, and that is said`,
+    async () => {
+      using folder = new TemporaryFolder();
+      folder.write("data/alice/g", "content");
+      for (let n = 0; n < count; n++) folder.write(`data/bob/f${n}`, "content");
+      await sh("chown", "-R", "1234:1234", folder.at("data/bob"));
+      for (const name of ["", "/data"]) Deno.chmodSync(folder.path + name, 0o755);
+      const storage = folder.storage("storage");
+      const user = new Deno.Command("setpriv", {
+        args: [
+          "--reuid=1234",
+          "--regid=1234",
+          "--clear-groups",
+          "sh",
+          "-c",
+          lease,
+          folder.at("data/bob"),
+        ],
+        stdout: "piped",
+      }).spawn();
+      try {
+        await user.stdout.getReader().read();
+        const { code, stderr, lastLine } = await plasma([
+          "backup",
+          "--to",
+          storage,
+          folder.at("data"),
+        ]);
+        assertEquals(code, 3, stderr);
+        assertMatch(stderr, /left out: \S+data\/bob\/f\d+: Cannot open: /);
+        const sum = [...lastLine.matchAll(/archive: (\d+)/g)].reduce(
+          (sum, [, n]) => sum + Number(n),
+          0,
+        );
+        assertEquals(sum, count, lastLine);
+        await assertAllVerify(storage);
+        const members = await membersOf(`${storage}/${archivesIn(storage)[0]}`);
+        assertEquals(
+          members.filter((name) => /data\/.*[fg]\d*$/.test(name)).map((name) => name.slice(-7)),
+          ["alice/g"],
+        );
+      } finally {
+        user.kill("SIGKILL");
+        await user.status;
+      }
+    },
+  );
+}
+
+testThatNeeds(
+  ["root", "program python3"],
+  "row 53: a FUSE mount that is made after the survey is named and left out",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/alice/g", "content");
+    const place = folder.at("data/bob/mine");
+    Deno.mkdirSync(place, { recursive: true });
+    const storage = folder.storage("storage");
+    // The tar that archives waits until the mount is there.
+    const fake = folder.write(
+      "bin/tar",
+      `#!/bin/sh
+case "$*" in *--create*)
+  : >${folder.at("surveyed")}
+  until [ -e ${folder.at("mounted")} ]; do sleep 0.02; done ;;
+esac
+exec $(PATH=\${PATH#*:} command -v tar) "$@"
+`,
+    );
+    Deno.chmodSync(fake, 0o755);
+    const { output } = startPlasma(["backup", "--to", storage, folder.at("data")], {
+      environment: { PATH: `${folder.at("bin")}:${Deno.env.get("PATH")}` },
+    });
+    await until("the survey is done", () => namesIn(folder.path).includes("surveyed"));
+    const server = new Deno.Command("python3", {
+      args: [fromRoot("tests/testdata/dead_network_mount.py"), "fuse.mine", place, "1234"],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    try {
+      await server.stdout.getReader().read();
+      folder.write("mounted", "");
+      const { code, stderr } = await output;
+      assertEquals(code, 3, stderr);
+      assertMatch(stderr, /left out: \S+data\/bob\/mine: Cannot stat: Permission denied/);
+      const members = await membersOf(`${storage}/${archivesIn(storage)[0]}`);
+      assertEquals(members.some((name) => name.endsWith("alice/g")), true, `${members}`);
+    } finally {
+      server.kill("SIGKILL");
+      await server.status;
+      await sh("umount", place);
+    }
+  },
+);
+
+/** Make 2000 folders, one in another. */
+async function nestFolders(path: string): Promise<void> {
+  await sh("perl", "-e", 'chdir shift; for (1..2000) { mkdir "a"; chdir "a" or die }', path);
+}
+
+testThatNeeds(
+  ["program perl"],
+  "row 53: folders nested by the thousand do not take hours because of the patterns",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/file", "content");
+    const storage = folder.storage("storage");
+    const config = writeConfig(folder, storage, { exclude: ["*.tmp", "node_modules", "/srv/x"] });
+    await nestFolders(folder.at("data"));
+    try {
+      const run = startPlasma(["backup", "--config", config]);
+      await untilEnded(run.output, 60);
+      const { code, stderr } = await run.output;
+      assertEquals([code, archivesIn(storage).length], [0, 1], stderr);
+    } finally {
+      await sh("rm", "-r", folder.at("data"));
+    }
+  },
+);
+
+testThatNeeds(
+  ["program perl"],
+  "row 53: when nested folders are too many for tar, it is said how to find them",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/file", "content");
+    const storage = folder.storage("storage");
+    await nestFolders(folder.at("data"));
+    // With the stack of 8 MiB that is usual it takes some 15,000 folders.
+    folder.write(
+      "bin/tar",
+      '#!/bin/sh\nulimit -Ss 256\nexec $(PATH=${PATH#*:} command -v tar) "$@"\n',
+    );
+    Deno.chmodSync(folder.at("bin/tar"), 0o755);
+    try {
+      const { code, lastLine } = await plasma(["backup", "--to", storage, folder.at("data")], {
+        environment: { PATH: `${folder.at("bin")}:${Deno.env.get("PATH")}` },
+      });
+      assertEquals([code, archivesIn(storage)], [1, []]);
+      const [, command] = /tar was killed by SIGSEGV.*exclude what is found by: (find .*)$/
+        .exec(lastLine) ?? [];
+      const found = await sh("sh", "-c", command!.replace("FOLDER", folder.at("data")));
+      assertEquals(found.startsWith(`${folder.at("data")}/a/a/a`), true, lastLine);
+    } finally {
+      await sh("rm", "-r", folder.at("data"));
+    }
   },
 );

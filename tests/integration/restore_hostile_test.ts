@@ -157,6 +157,14 @@ testThatNeeds(
   },
 );
 
+testThatNeeds(["program python3"], "row 91: a name of 10 MB is refused, and no more", async () => {
+  using site = new HostileSite();
+  await site.put(1, 'add("good"); add("/".join(["x" * 250] * 40_000))');
+  const { code, lastLine } = await site.restore();
+  assertEquals(code, 1, lastLine);
+  assertStringIncludes(lastLine, "File name too long; restore into a new folder, or by hand");
+});
+
 testThatNeeds(["program python3"], "links that an earlier restore left lead nowhere", async () => {
   for (const link of ["OUT", "../outside", "d/../../outside", "m/x"]) {
     using site = new HostileSite();

@@ -3,7 +3,8 @@ import { backUp, walk } from "../support/archives.ts";
 import { namesIn, TemporaryFolder } from "../support/folders.ts";
 import { HostileSite } from "../support/hostile.ts";
 import { Mount } from "../support/mounts.ts";
-import { plasma, type PlasmaOptions } from "../support/plasma.ts";
+import { plasma, type PlasmaOptions, startPlasma, untilEnded } from "../support/plasma.ts";
+import { descendant, measuringMemory } from "../support/processes.ts";
 import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 
@@ -155,3 +156,59 @@ Deno.test("row 78: without root, too, a link in the way of a folder stays", asyn
   assertEquals(rest.code, 0, rest.stderr);
   assertEquals(Deno.readLinkSync(`${there}/big`), `${target}/elsewhere`);
 });
+
+/** Makes a row of folders with long names, and many links at its end. */
+const deepLinks = `
+import os, sys
+os.chdir(sys.argv[1])
+for _ in range(15):
+    os.mkdir("d" * 250)
+    os.chdir("d" * 250)
+for n in range(int(sys.argv[2])): os.symlink("nowhere", f"{n:06}" + "l" * 150)`;
+
+testThatNeeds(
+  ["program python3"],
+  "row 54: links of others do not cost a restore memory",
+  async () => {
+    using site = new HostileSite();
+    await site.put(1, 'add("home/file")');
+    Deno.mkdirSync(`${site.target}/home`, { recursive: true });
+    await sh("python3", "-c", deepLinks, `${site.target}/home`, "40000");
+    const { code, stderr } = await site.restoreInto(site.target, ["latest", "--into-existing"], {
+      through: measuringMemory,
+    });
+    assertEquals(code, 0, stderr);
+    const kilobytes = Number(stderr.trimEnd().split("\n").at(-1));
+    assert(kilobytes > 10_000 && kilobytes < 400_000, `${kilobytes} KiB`);
+  },
+);
+
+/** Makes an archive of one member, of a terabyte that takes no room. */
+const hugeMember = `
+import sys, tarfile
+info = tarfile.TarInfo("huge")
+info.size = 1 << 40
+with open(sys.argv[1], "wb") as file:
+    file.write(info.tobuf(tarfile.GNU_FORMAT))
+    file.truncate((1 << 40) + 512 * 3)`;
+
+testThatNeeds(
+  ["program python3"],
+  "row 54: a restore that is told to end does not read on",
+  async () => {
+    using site = new HostileSite();
+    await sh("python3", "-c", hugeMember, `${site.storage}/20250101-0000-daily.tar`);
+    const { child, output } = startPlasma(
+      ["restore", "latest", "good", "--from", site.storage, "--target", site.target],
+    );
+    await descendant(child.pid, /tar .*--extract/);
+    child.kill("SIGTERM");
+    try {
+      await untilEnded(output, 30);
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
+    assertEquals((await output).code, 143);
+  },
+);

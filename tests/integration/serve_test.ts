@@ -70,7 +70,7 @@ for (const [what, claim] of wrongClaims) {
   });
 }
 
-Deno.test("an upload without commit is never an archive, and the owner's next one removes it (row 30)", async () => {
+Deno.test("an upload without commit is never an archive, and the next one removes it (row 30)", async () => {
   using folder = new TemporaryFolder();
   const storage = folder.storage("storage");
   for (const id of [runId(1), other]) {
@@ -82,12 +82,7 @@ Deno.test("an upload without commit is never an archive, and the owner's next on
   await serve(request("store", { folder: storage, run: runId(3) }, "y"));
   assertEquals(
     namesIn(`${storage}/.plasma/incoming`),
-    [
-      `${other}.part`,
-      `${other}.received`,
-      `${runId(3)}.part`,
-      `${runId(3)}.received`,
-    ].sort(),
+    [`${runId(3)}.part`, `${runId(3)}.received`],
   );
 });
 

@@ -2,10 +2,10 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma, plasmaProgram, startPlasma, untilEnded } from "../support/plasma.ts";
 import { assertNothingLeft, untilMidUpload } from "../support/runs.ts";
-import { sh, until } from "../support/sh.ts";
+import { sh } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
 import { Sshd } from "../support/sshd.ts";
-import { assertAllVerify } from "../support/storage.ts";
+import { assertAllVerify, membersOf } from "../support/storage.ts";
 
 /** Somebody who is not root. */
 const stranger = 64_123;
@@ -232,17 +232,57 @@ testThatNeeds(
 
 testThatNeeds(
   ["root"],
-  "row 85: the sticky /tmp of everybody still does for a tempfile",
+  "row 85: in a sticky folder of everybody nobody can be in the way of a tempfile",
   async () => {
     using setting = new Setting();
-    const tempfile = `/tmp/plasma-test-tempfile-${Deno.pid}`;
-    const { args } = setting.add("a", { tempfile });
+    Deno.chmodSync(setting.at("staging"), 0o1777);
+    const { args } = setting.add("a", { folders: ["FOLDER/a", "FOLDER/staging"] });
+    Deno.writeTextFileSync(setting.tempfile, "squatted");
+    Deno.chownSync(setting.tempfile, stranger, stranger);
+    const left = [0, 1].map((n) => `staging/tempfile.plasma-000000000000000${n}`);
+    for (const path of left) setting.write(path, "left by a killed run");
+    Deno.chownSync(setting.at(left[1]!), stranger, stranger);
+    const check = await plasma(args.with(0, "check"));
+    assertMatch(check.stdout, /ok +tempfile +\S+tempfile\.plasma-\* can be used/);
     const { code, stderr } = await plasma(args);
     assertEquals(code, 0, stderr);
     await setting.assertStored("a");
-    await until("the tempfile is gone", () => !namesIn("/tmp").includes(tempfile.slice(5)));
+    assertEquals(namesIn(setting.at("staging")), ["tempfile", left[1]!.slice("staging/".length)]);
+    assertEquals(Deno.readTextFileSync(setting.tempfile), "squatted");
+    const archive = archivesIn(setting.at("storage-a"))[0]!;
+    const members = await membersOf(`${setting.at("storage-a")}/${archive}`);
+    assertEquals(members.filter((name) => name.includes("staging/tempfile")).length, 2);
   },
 );
+
+testThatNeeds(["root"], "row 85: check says what is in the way of a tempfile", async () => {
+  using setting = new Setting();
+  const { args } = setting.add("a");
+  const assertCheck = async (code: number, words: RegExp) => {
+    const check = await plasma(args.with(0, "check"));
+    assertEquals(check.code, code, check.stdout);
+    assertMatch(check.stdout, words);
+  };
+  await assertCheck(0, /ok +tempfile/);
+  Deno.writeTextFileSync(setting.tempfile, "left by a killed run");
+  await assertCheck(0, /ok +tempfile/);
+  assertEquals(Deno.readTextFileSync(setting.tempfile), "left by a killed run");
+  const holder = new Deno.Command("flock", {
+    args: ["--no-fork", setting.tempfile, "sh", "-c", "echo locked; exec sleep 4711"],
+    stdout: "piped",
+  }).spawn();
+  await holder.stdout.getReader().read();
+  await assertCheck(1, /FAILED +tempfile +another run uses the tempfile/);
+  holder.kill("SIGKILL");
+  await holder.status;
+  Deno.chownSync(setting.tempfile, stranger, stranger);
+  await assertCheck(1, /FAILED +tempfile .*belongs to somebody else/);
+  Deno.removeSync(setting.tempfile);
+  Deno.mkdirSync(setting.tempfile);
+  await assertCheck(1, /FAILED +tempfile .*is not a regular file/);
+  Deno.removeSync(setting.at("staging"), { recursive: true });
+  await assertCheck(1, /FAILED +tempfile .*does not exist/);
+});
 
 for (const isChanged of [false, true]) {
   const what = isChanged ? "fails if the tempfile was changed meanwhile" : "stores what was staged";

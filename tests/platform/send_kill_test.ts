@@ -205,8 +205,9 @@ sendTest("what others have put into .plasma is left alone (row 45)", async (site
     const path = site.at(`btrfs/.plasma/${name}`);
     await sh("btrfs", "-q", "subvolume", "snapshot", "-r", site.at("btrfs/data"), path);
   }
-  // An upload of another machine that is under way: young.
+  // An upload of another machine that is under way: some has come a moment ago.
   await sh("mkdir", `${incoming}/${owner}.btrfs`);
+  Deno.writeTextFileSync(`${incoming}/${owner}.btrfs/received.jsonl`, "");
   Deno.writeTextFileSync(`${incoming}/${owner}.part`, "");
   for (let night = 0; night < 2; night++) {
     const { code, stderr } = await nights.run();

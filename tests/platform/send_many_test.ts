@@ -204,3 +204,29 @@ sendTest(
     await nights.runWell();
   },
 );
+
+sendTest("row 68: an archive of ten thousand subvolumes can be restored", async (site, nights) => {
+  await nights.runWell();
+  const { path, name } = nights.records().find(({ path }) => path.endsWith("/btrfs/data"))!;
+  // As if of docker; only as folders, which make no difference here.
+  const records = Array.from({ length: 9_999 }, (_, number) => {
+    const path = `/var/lib/docker/btrfs/subvolumes/${String(number).padStart(64, "0")}`;
+    return { name: path.slice(1).replaceAll("/", "%2F"), path, identity: crypto.randomUUID() };
+  });
+  for (const { name } of records) Deno.mkdirSync(`${nights.newest}/${name}`);
+  const manifest = JSON.parse(Deno.readTextFileSync(`${nights.newest}/manifest.json`));
+  manifest.subvolumes.push(...records);
+  Deno.writeTextFileSync(`${nights.newest}/manifest.json`, JSON.stringify(manifest));
+  const target = site.at("restored");
+  const { code, stderr } = await plasma([
+    "restore",
+    "latest",
+    "--from",
+    nights.storage,
+    "--target",
+    target,
+  ]);
+  assertEquals(code, 0, stderr);
+  assertEquals(namesIn(`${target}/var/lib/docker/btrfs/subvolumes`).length, 9_999);
+  assertEquals(namesIn(`${target}${path}`), namesIn(`${nights.newest}/${name}`));
+});

@@ -7,10 +7,10 @@ import { ageUploads } from "../../support/storage.ts";
 import type { Bench, Cases } from "../bench.ts";
 
 /** Put something into `.plasma/incoming`, as old as so many days. */
-function leave(bench: Bench, name: string, days = 0): string {
+function leave(bench: Bench, name: string, days = 0, text = "left"): string {
   Deno.mkdirSync(bench.incoming, { recursive: true, mode: 0o700 });
   const path = `${bench.incoming}/${name}`;
-  Deno.writeTextFileSync(path, "left");
+  Deno.writeTextFileSync(path, text);
   const time = Date.now() / 1000 - days * 86_400;
   Deno.utimeSync(path, time, time);
   return name;
@@ -56,14 +56,25 @@ export const leftovers: Cases = {
     await bench.assertHoldsAfterCommit();
   },
 
-  "what others have left stays, unless it is a day old": async (bench) => {
-    const young = leave(bench, `${others()}.part`, 0.9);
-    const pair = others();
-    const youngPair = [leave(bench, `${pair}.part`, 30), leave(bench, `${pair}.received`, 0.5)];
-    for (const suffix of ["part", "received", "sha256"]) leave(bench, `${others()}.${suffix}`, 1.1);
-    await bench.commit("content");
-    assertEquals(namesIn(bench.incoming), [young, ...youngPair].sort());
-  },
+  "row 51: what others have left goes at once if it is torn, after a grace if it is complete":
+    async (
+      bench,
+    ) => {
+      for (const suffix of ["part", "received", "sha256"]) leave(bench, `${others()}.${suffix}`);
+      const record = JSON.stringify({ bytes: 4, sha256: "", inode: "" });
+      const completed = (days: number) => {
+        const pair = others();
+        const names = [
+          leave(bench, `${pair}.part`, 30),
+          leave(bench, `${pair}.received`, days, record),
+        ];
+        return names;
+      };
+      const young = completed(9 / 24 / 60);
+      completed(11 / 24 / 60);
+      await bench.commit("content");
+      assertEquals(namesIn(bench.incoming), young.sort());
+    },
 
   "what is not named as plasma names uploads stays, however old it is": async (bench) => {
     const id = bench.newId();

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { DeepFolders, escapeName } from "../../../src/restore/deep.ts";
+import { DeepFolders, escapeBytes, escapeName, unescapeName } from "../../../src/restore/deep.ts";
 
 const name = (parts: number, part = "x".repeat(99)) => Array(parts).fill(part).join("/");
 
@@ -30,6 +30,28 @@ Deno.test("no folder is unpacked of which only a part is wanted", () => {
     deep.add(name(50));
     assertEquals(deep.isComplete, isComplete);
   }
+});
+
+Deno.test("row 91: no more than some megabytes of names are kept", () => {
+  const giant = name(40_000, "x".repeat(249));
+  const deep = new DeepFolders([]);
+  deep.add(name(50));
+  deep.add(giant.slice(0, (1 << 20) + 1));
+  assertEquals([deep.isComplete, deep.countTooLong(), deep.all], [false, 0, []]);
+  const many = new DeepFolders([]);
+  for (let n = 0; n < 300; n++) many.add(`${n}/${name(5000)}`);
+  assertEquals([many.isComplete, many.countTooLong()], [false, 0]);
+  const honest = new DeepFolders([]);
+  for (let n = 0; n < 500; n++) honest.add(`${name(10_000, "d")}/${n}`);
+  assertEquals([honest.isComplete, honest.countTooLong(), honest.all.length], [true, 500, 5]);
+  const slashes = new DeepFolders([]);
+  slashes.add(`${"/".repeat(1 << 19)}x`);
+  assertEquals(slashes.isComplete, false);
+});
+
+Deno.test("unescapeName() gives back what escapeBytes() took", () => {
+  const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+  assertEquals(unescapeName(escapeBytes(bytes)), bytes);
 });
 
 Deno.test("escapeName() gives names as tar lists them", () => {

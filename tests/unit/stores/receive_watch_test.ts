@@ -6,9 +6,15 @@ import { start } from "../../../src/system/process.ts";
 async function watched(
   script: string,
   limits: { idleSeconds?: number },
+  isTooMuch = false,
 ): Promise<{ code: string | undefined; signal: string | null }> {
   const child = await start({ program: "sh", args: ["-c", script] });
-  using watch = new ReceiveWatch(child.process.pid!, limits, () => child.kill("SIGKILL"));
+  using watch = new ReceiveWatch(
+    child.process.pid!,
+    limits,
+    () => isTooMuch,
+    () => child.kill("SIGKILL"),
+  );
   const { signal } = await child.exited;
   return { code: watch.broken?.code, signal };
 }
@@ -18,6 +24,20 @@ Deno.test("row 51: ReceiveWatch ends what neither reads nor writes for too long"
   const { code, signal } = await watched("exec sleep 60", { idleSeconds: 0.5 });
   assertEquals([code, signal], ["idle", "SIGKILL"]);
   assert(performance.now() - begin < 20_000);
+});
+
+Deno.test("row 51: ReceiveWatch ends what brings too much", async () => {
+  const { code, signal } = await watched("exec sleep 60", { idleSeconds: 2 }, true);
+  assertEquals([code, signal], [undefined, "SIGKILL"]);
+});
+
+Deno.test("row 51: ReceiveWatch ends what waits though the program has ended", async () => {
+  const child = await start({ program: "sleep", args: ["60"] });
+  const ended = await start({ program: "true", args: [] });
+  await ended.exited;
+  const kill = () => child.kill("SIGKILL");
+  using watch = new ReceiveWatch(ended.process.pid!, { idleSeconds: 0.5 }, () => false, kill);
+  assertEquals([(await child.exited).signal, watch.broken?.code], ["SIGKILL", "idle"]);
 });
 
 Deno.test("ReceiveWatch lets alone what goes on within its limits", async () => {

@@ -23,8 +23,9 @@ const parameters: Record<Verb, object> = {
 const noStreams = {
   input: 0 as const,
   prefix: new Uint8Array(),
-  output: -1,
   answer: () => Promise.resolve(),
+  send: () => Promise.resolve(),
+  enter: () => Promise.resolve(),
   onUpload() {},
 };
 

@@ -2,6 +2,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { PlasmaError } from "../../../src/errors.ts";
 import {
   judgeTar,
+  mayDropLine,
   requireGnuTar,
   tarCommand,
   type TarJob,
@@ -122,6 +123,59 @@ Deno.test("tarCommand() leaves out its own paths by the letter", async () => {
   }
 });
 
+Deno.test("row 53: tarCommand() leaves out the same whatever makes a pattern fast", async () => {
+  const names = [
+    "a",
+    "b.tmp",
+    "tmp",
+    "cache",
+    "x.tmpy",
+    "ab",
+    "[a]",
+    "a*b",
+    "\\a",
+    ".tmp",
+    "é",
+    "~",
+  ];
+  const paths = names.flatMap((a) => [a, ...names.map((b) => `${a}/${b}`)])
+    .flatMap((path) => [`${path}/f`, `${path}/c.tmp/g`, `${path}/cache/sub/b~`]);
+  using tree = new Tree(...paths.map((path) => `s/${path}`));
+  const patterns = [
+    ...["*.tmp", "cache*", "*~", "*a*", "*", "**", "tmp", "a", "é", "é*", ".tmp", "*.tmp/", "~"],
+    ...[
+      "a*b",
+      "?",
+      "a?b",
+      "[a]",
+      "\\[a]",
+      "\\a",
+      "\\\\a",
+      "a/b.tmp",
+      "cache/*",
+      "*/tmp",
+      "[!a]b",
+      "s/a",
+    ],
+    ...["/s/a", "/s/a/cache/", "/s/*/tmp", "/s/\\[a]", "/s/é", "/s/cache*", "/s/a\\*b", "/é"],
+  ];
+  for (const pattern of patterns) {
+    const plain = pattern.length > 1 ? pattern.replace(/\/$/, "") : pattern;
+    const mode = plain.startsWith("/") ? "--anchored" : "--no-anchored";
+    const flags = [mode, "--wildcards", `--exclude=${plain.replace(/^\//, "")}`];
+    const root = tree.folder.at("root");
+    const all = await sh(
+      "sh",
+      "-c",
+      'cd "$0"; tar -c "$@" s | tar -t --quoting-style=literal',
+      root,
+      ...flags,
+    );
+    const expected = all.split("\n").filter((name) => name !== "" && !name.endsWith("/")).sort();
+    assertEquals(await tree.members({ folders: ["/s"], exclude: [pattern] }), expected, pattern);
+  }
+});
+
 Deno.test("tarCommand() keeps folders of which only the content is left out", async () => {
   using tree = new Tree("p/proc/1/status", "p/[x]/2", "p/x/3", "p/b\\c/4", "q/p/proc/5");
   const job = { folders: ["/p", "/q"], empty: ["/p/proc", "/p/[x]", "/p/b\\c"] };
@@ -191,6 +245,89 @@ Deno.test("judgeTar() refuses an archive whose tar failed, was killed, or ended 
     refusal(ended(1), [changed], live),
     "tar ended before the archive was complete: etc/log: file changed as we read it",
   );
+});
+
+const exiting = "tar: Exiting with failure status due to previous errors";
+
+Deno.test("row 53: judgeTar() excuses what could not be read below a folder, where it is live", () => {
+  const judge = (lines: string[], mayChange = live, folders = ["/home", "/srv"]) =>
+    judgeTar(
+      ended(2),
+      [...lines.map((line) => `tar: ${line}`), total, exiting],
+      mayChange,
+      folders,
+    );
+  const excused = {
+    "home/bob/f: Cannot open: Resource temporarily unavailable": "left out: ",
+    "home/bob/f: Cannot open: Too many levels of symbolic links": "left out: ",
+    "./home/bob/z: Cannot stat: Permission denied": "left out: ",
+    "srv/l: Cannot readlink: Invalid argument": "left out: ",
+    "srv/x: Unknown file type; file ignored": "left out: ",
+    "srv/a\\n: b: Cannot open: c: Cannot open: Required key not available": "left out: ",
+    "srv/f: Warning: Cannot llistxattrat: Input/output error": "",
+    "srv/f: file changed as we read it": "",
+    "srv/f: File shrank by 5 bytes; padding with zeros": "",
+  };
+  const lines = Object.keys(excused);
+  assertEquals(judge(lines), Object.entries(excused).map(([line, before]) => before + line));
+  assertEquals(judge(lines.slice(0, 1), live, ["/"]).length, 1);
+  const first = lines[0]!;
+  for (
+    const line of [
+      "home: Cannot open: Permission denied",
+      "./srv/: Cannot savedir: Input/output error",
+      "homes/f: Cannot open: Permission denied",
+      "srv/d/: Cannot savedir: Input/output error",
+      "srv/f: Read error at byte 0, while reading 9728 bytes: Input/output error",
+      "home/f: Cannot open: Too many open files",
+      "home/f: Cannot open: Cannot allocate memory",
+      "home/f: Cannot frobnicate: Permission denied",
+      "home/f: Cannot open: Permission denied: what is this",
+      "something else",
+    ]
+  ) {
+    assertThrows(() => judge([first, line]), PlasmaError, "tar exited with status 2", line);
+  }
+  assertThrows(() => judge([first], frozen), PlasmaError);
+  assertThrows(() => judge([]), PlasmaError);
+  const refused = (lines: string[]) => refusal(ended(2), lines, live, ["/home"]);
+  refused([`tar: ${first}`, "... 7 more lines ...", total, exiting]);
+  refused([`tar: ${first}`, exiting]);
+  refused([`tar: ${first}`, total]);
+  refused([`tar: ${first}`, total, "tar: Error is not recoverable: exiting now"]);
+});
+
+Deno.test("row 53: of a flood of messages no line is dropped that judgeTar() has to see", () => {
+  const mayDrop = (line: string) =>
+    mayDropLine(line, (words) => words.startsWith("/home/live/"), ["/home"]);
+  for (
+    const line of [
+      "live/f: Cannot open: Permission denied",
+      "live/g: file changed as we read it",
+      "live/h: socket ignored",
+    ]
+  ) {
+    assertEquals(mayDrop(`tar: home/${line}`), true, line);
+  }
+  for (
+    const line of [
+      "tar: home/frozen: Cannot open: Permission denied",
+      "tar: home: Cannot savedir: Input/output error",
+      "tar: home/live/f: what is this",
+      total,
+      "words of another program",
+    ]
+  ) {
+    assertEquals(mayDrop(line), false, line);
+  }
+  const messages = [
+    "tar: home/live/f: Cannot open: Permission denied",
+    "... 7 more like these ...",
+  ];
+  assertEquals(judgeTar(ended(2), [...messages, total, exiting], live, ["/home"]), [
+    "left out: home/live/f: Cannot open: Permission denied",
+    "left out or changed: 7 more files",
+  ]);
 });
 
 Deno.test("judgeTar() is not deceived by a file that is called like tar's last words", () => {

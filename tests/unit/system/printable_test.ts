@@ -20,13 +20,21 @@ Deno.test("row 55: printable() gives one line, in one direction", () => {
   );
 });
 
+Deno.test("row 55: printable() shows what is not seen", () => {
+  assertEquals(
+    printable("/et\u200bc\u200c\u200d\u2060\ufeff s\u00adrv \u115f\u{e0041}"),
+    "/et\\u200bc\\u200c\\u200d\\u2060\\ufeff s\\xadrv \\u115f\\udb40\\udc41",
+  );
+  assertEquals(printable("👩\u200d👧"), "👩\\u200d👧");
+});
+
 Deno.test("printable() leaves letters of all languages alone", () => {
-  const text = "a b c äß漢 עברית العربية 👩\u200d👧 ";
+  const text = "a b c äß漢 עברית العربية हिन्दी e\u0301 👩👧 ";
   assertEquals(printable(text), text);
 });
 
 Deno.test("row 55: printableJson() means the same", () => {
-  const value = { "a\x9b\n": ["\u202e\x7f", "\\\x1b", "漢"] };
+  const value = { "a\x9b\n": ["\u202e\x7f", "\\\x1b", "漢\u200b\u{e0041}"] };
   const text = printableJson(JSON.stringify(value, null, 2));
   assertEquals(JSON.parse(text), value);
   assertEquals(printable(text.replaceAll("\n", "")), text.replaceAll("\n", ""));

@@ -34,6 +34,13 @@ Deno.test("Messages keeps the first and the last lines, and counts those between
   assertEquals(messages.tail, "line 99998 / line 99999 / line 100000");
 });
 
+Deno.test("Messages counts apart the lines that may be dropped", () => {
+  const messages = new Messages((line) => line.startsWith("x"));
+  for (let n = 0; n < 400; n++) messages.add(new TextEncoder().encode(n % 4 ? "x\n" : "y\n"));
+  const gap = messages.lines.slice(100, 102);
+  assertEquals(gap, ["... 50 more lines ...", "... 150 more like these ..."]);
+});
+
 Deno.test("Messages stays small when a line has no end, or is very long", () => {
   const messages = new Messages();
   for (let piece = 0; piece < 1000; piece++) messages.add(bytes("x".repeat(10_000)));

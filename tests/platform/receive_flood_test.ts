@@ -1,0 +1,165 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { archivesIn, namesIn } from "../support/folders.ts";
+import { plasma } from "../support/plasma.ts";
+import { measuringMemory } from "../support/processes.ts";
+import { receive } from "../support/receive.ts";
+import { type StreamCommand, subvolumeStream } from "../support/send_stream.ts";
+import { runId } from "../support/serve.ts";
+import { tryRun } from "../support/sh.ts";
+import { btrfsTest } from "../support/site.ts";
+
+const identityOf = (index: number) =>
+  `11111111-2222-3333-4444-${index.toString(16).padStart(12, "0")}`;
+const order = { name: "srv", identity: identityOf(0) };
+
+/** A subvolume that is moved to the end of folders whose path is nearly too long by itself. */
+function deepStream(): Uint8Array {
+  const commands: StreamCommand[] = [];
+  let path = "../p";
+  for (let ino = 300; path.length < 4060; ino++) {
+    commands.push(["mkdir", { path, ino }]);
+    path += "/" + "d".repeat(Math.min(250, 4079 - path.length));
+  }
+  commands.push(["mkdir", { path, ino: 290 }]);
+  commands.push(["rename", { path: "../x", pathTo: `${path}/x` }]);
+  return subvolumeStream("x", identityOf(0), commands, { isComplete: false });
+}
+
+btrfsTest(
+  "rows 49, 51: a subvolume at a path that is too long stops no other storage, and is removed",
+  async (site) => {
+    const attacker = site.addStorage("btrfs/attacker");
+    const remoteFolder = site.addStorage("btrfs/victim");
+    await site.addBtrfs("other");
+    await site.subvolume("other/source");
+    const backUp = async () => {
+      const { code, stderr } = await site.backUp(["other/source"], {
+        strategy: "btrfs-send",
+        remoteFolder,
+      });
+      assertEquals(code, 0, stderr);
+    };
+    await backUp();
+    const list = () => tryRun("btrfs", "subvolume", "list", site.at("btrfs"));
+    let failed = false;
+    const incoming = `${attacker}/.plasma/incoming`;
+    async function* stream() {
+      yield deepStream();
+      while ((await list()).code === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+      failed = true;
+      // In the middle of it the neighbour makes a backup upon the one before, and verifies both.
+      site.write("other/source/file", "changed");
+      await backUp();
+      const { code, stdout } = await plasma(["verify", "--all", "--from", remoteFolder]);
+      assertEquals(code, 0, stdout);
+    }
+    const flags = ["--root", attacker, "--allow", "receive"];
+    const sent = await receive(
+      { folder: attacker, run: runId(), orders: [order], flags },
+      stream(),
+    );
+    assert(failed);
+    assertEquals([sent.answer.count, archivesIn(remoteFolder).length], [0, 2]);
+    assertEquals((await list()).code, 0);
+    assertEquals(namesIn(`${incoming}/${runId()}.btrfs/in`), []);
+  },
+);
+
+btrfsTest(
+  "row 51: a flood of subvolumes that nobody announced is removed at once",
+  async (site) => {
+    const root = site.addStorage("btrfs/attacker");
+    const incoming = `${root}/.plasma/incoming`;
+    const send = (count: number) => {
+      const streams = Array.from(
+        { length: count },
+        (_, index) => subvolumeStream(`x${index}`, identityOf(index), []),
+      );
+      const flags = ["--root", root, "--allow", "receive"];
+      return receive({ folder: root, run: runId(), orders: [order], flags }, joined(streams));
+    };
+    const one = await send(2);
+    assertEquals([one.answer.count, one.answer.refusal], [
+      1,
+      "what was received is not what was announced",
+    ]);
+    assertEquals(namesIn(`${incoming}/${runId()}.btrfs/in`), ["srv"]);
+    const flood = await send(40);
+    assertStringIncludes(flood.message, "something else than what was announced; all was removed");
+    assertEquals(namesIn(incoming), []);
+  },
+);
+
+btrfsTest(
+  "row 87: an upload whose last streams took long is left to be committed",
+  async (site) => {
+    const root = site.addStorage("btrfs/storage");
+    const incoming = `${root}/.plasma/incoming`;
+    const flags = ["--root", root, "--allow", "receive"];
+    const send = (run: string, index: number, wait: () => void = () => {}) => {
+      const name = `s${index}`;
+      async function* streams() {
+        wait();
+        yield subvolumeStream(name, identityOf(index), []);
+      }
+      return receive(
+        { folder: root, run, orders: [{ name, identity: identityOf(index) }], flags },
+        streams(),
+      );
+    };
+    const age = (path: string) => {
+      const time = Date.now() / 1000 - 3600;
+      Deno.utimeSync(path, time, time);
+    };
+    const upload = `${incoming}/${runId(1)}`;
+    await send(runId(1), 1);
+    // As if all that changes no time of a file had taken an hour.
+    await send(runId(1), 2, () => {
+      for (const path of [".part", ".btrfs", ".btrfs/received.jsonl"]) age(upload + path);
+    });
+    assertEquals((await send(runId(2), 3)).answer.count, 1);
+    assertEquals(namesIn(`${upload}.btrfs/in`), ["s1", "s2"]);
+    for (const path of [".part", ".btrfs", ".btrfs/received.jsonl"]) age(upload + path);
+    assertEquals((await send(runId(3), 4)).answer.count, 1);
+    assertEquals(namesIn(incoming).includes(`${runId(1)}.btrfs`), false);
+  },
+);
+
+btrfsTest(
+  "row 51: a list of orders that takes far more memory than bytes is refused",
+  async (site) => {
+    const root = site.addStorage("btrfs/attacker");
+    const flags = ["--root", root, "--allow", "receive", "--max-uploads", "1"];
+    const memory = site.at("memory");
+    const through = ["sh", "-c", 'exec "$@" 2>"$0"', memory, ...measuringMemory];
+    const send = (run: string, orders: string) =>
+      receive({ folder: root, run, orders, flags, through }, new Uint8Array());
+    const codeIn = ({ answer }: { answer: Record<string, unknown> }) =>
+      (answer.error as { code?: string } | undefined)?.code;
+    const list = (item: string, count: number) => `[${Array(count).fill(item).join()}]`;
+    const orders = Array.from(
+      { length: 10_000 },
+      (_, index) => ({
+        name: `s${index}`,
+        path: `/[{,"\\\u0001`,
+        identity: identityOf(index),
+        copy: true,
+      }),
+    );
+    for (const wrong of [list("{}", 500_000), list("[[]]", 500_000)]) {
+      assertEquals(codeIn(await send(runId(1), wrong)), "protocol");
+      const kilobytes = Number(site.read("memory").trimEnd().split("\n").at(-1));
+      assert(kilobytes > 10_000 && kilobytes < 250_000, `${kilobytes} KiB`);
+      assertEquals(namesIn(`${root}/.plasma/incoming`), []);
+    }
+    // As many as there may be are read.
+    assertStringIncludes((await send(runId(1), JSON.stringify(orders))).message, "is not stored");
+    const more = JSON.stringify([...orders, order]);
+    assertEquals(codeIn(await send(runId(2, "fedcba98"), more)), "protocol");
+  },
+  ["program python3"],
+);
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}
