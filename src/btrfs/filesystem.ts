@@ -93,10 +93,10 @@ function readLists(top: Top, lists: readonly string[]): Subvolume[] | undefined 
 const dumpScript = `
 folder=\${top%/top}
 btrfs filesystem sync "$top" || exit
-devices=$(btrfs filesystem show "$top" | sed -n 's/.* path //p')
+set -- $(btrfs filesystem show "$top" | sed -n 's/.* path //p')
 for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  for device in $devices; do blockdev --flushbufs "$device" 2>/dev/null; done
-  btrfs inspect-internal dump-tree -t root "$device" >"$folder/roots" 2>"$folder/words" &&
+  for device; do blockdev --flushbufs "$device" 2>/dev/null; done
+  btrfs inspect-internal dump-tree -t root "$1" >"$folder/roots" 2>"$folder/words" &&
     ! [ -s "$folder/words" ] && LC_ALL=C tr '\\200-\\377\\0' '[?*]' <"$folder/roots" &&
     printf '\\0' && exit
 done
