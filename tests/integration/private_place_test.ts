@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
-import { plasma, plasmaProgram, startPlasma } from "../support/plasma.ts";
+import { plasma, startPlasma } from "../support/plasma.ts";
 import { markOf, runFolders, slowly, untilMidUpload, writeLargeData } from "../support/runs.ts";
 import { sh, tryRun } from "../support/sh.ts";
 import { testThatNeeds } from "../support/skip.ts";
@@ -86,14 +86,14 @@ userTest("row 55: where others can change /tmp a user needs a runtime folder", a
   folder.storage("storage");
   Deno.mkdirSync(folder.at("runtime"), { mode: 0o700 });
   const user = await asUser(victim, folder);
-  // The program under test may itself be in the /tmp that goes out of sight.
+  // The program under test, or its checkout, may itself be in the /tmp that goes out of sight.
+  const kept = Deno.env.get("PLASMA_BIN") ?? new URL("../..", import.meta.url).pathname;
   const script = `set -e; mount --bind "$0" /mnt
-program=${plasmaProgram}
-touch /mnt/program; mount --bind "$program" /mnt/program
+make() { if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "\${2%/*}"; touch "$2"; fi; }
+kept=${kept}
+case $kept in /tmp/*) make "$kept" /mnt/kept; mount --bind "$kept" /mnt/kept ;; esac
 mount -t tmpfs -o mode=0777 tmpfs /tmp
-case $program in /tmp/*)
-  mkdir -p "\${program%/*}"; touch "$program"; mount --bind /mnt/program "$program" ;;
-esac
+case $kept in /tmp/*) make /mnt/kept "$kept"; mount --bind /mnt/kept "$kept" ;; esac
 exec "$@"`;
   const through = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     .concat(folder.path, user.through!);
