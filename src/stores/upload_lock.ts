@@ -9,7 +9,10 @@ import { type FileIdentity, identityOf, isSameAt } from "../system/same_file.ts"
 export const lockWaitSeconds = 5;
 
 /** How often an upload is looked at anew that is removed and begun meanwhile. */
-const tries = 20;
+const tries = 100;
+
+/** How long to wait before that, in milliseconds. */
+const pauseMs = 10;
 
 /**
  * The lock of an upload: of the file that takes its bytes. Whoever writes an upload, commits it or
@@ -33,7 +36,12 @@ export class UploadLock implements Disposable {
   /** Make the file of a new upload and lock it. Throws EEXIST if there is one. */
   static async create(path: string): Promise<UploadLock> {
     for (let attempt = 0; attempt < tries; attempt++) {
-      const file = createPrivate(path);
+      const file = attempt === 0 ? createPrivate(path) : createIfFree(path);
+      if (file === undefined) {
+        // Others who have seen the last one make one of their own, to remove what it left.
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        continue;
+      }
       // Who looks for dead uploads may be faster, and take it for one.
       const state = await lockFile(path, file, lockWaitSeconds);
       if (state === "ours") return new UploadLock(path, file, true);

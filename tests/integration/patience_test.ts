@@ -80,7 +80,7 @@ async function networkGoesSilent(): Promise<void> {
   const storage = folder.storage("storage");
   await using cable = await Cable.lay();
   // The storage host notices the silence too.
-  const alive = "ClientAliveInterval 15\nClientAliveCountMax 4";
+  const alive = "ClientAliveInterval 5\nClientAliveCountMax 3";
   await using sshd = await Sshd.start({ config: `ListenAddress ${cable.here}\n${alive}` });
   const { settings } = sshd;
   const known = Deno.readTextFileSync(settings.knownHostsFile).replace("127.0.0.1", cable.here);
