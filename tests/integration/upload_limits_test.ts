@@ -85,7 +85,9 @@ Deno.test("row 51: with --root there are four uploads at most, however many begi
     output.then(({ stdout }) => stdout.includes('"max-uploads"') && refused++);
   }
   await until("eight are refused", () => refused >= 8);
-  assert(namesIn(`${storage}/.plasma/incoming`).length <= 4);
+  // One that begins may still try something there.
+  const isFew = () => namesIn(`${storage}/.plasma/incoming`).length <= 4;
+  await until("four are left", isFew);
   for (const { end } of sessions) await end();
   await Promise.all(sessions.map(({ output, sent }) => Promise.all([output, sent])));
 });
