@@ -1,4 +1,4 @@
-import { describeError } from "../errors.ts";
+import { describeError, PlasmaError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import type { StreamSource, Survey } from "../strategies/mod.ts";
@@ -16,6 +16,7 @@ import { runAllHooks } from "./hooks.ts";
 import { commit, discardPending, findCommitted } from "./commit.ts";
 import { retrying } from "./retry.ts";
 import { sendSubvolumes } from "./send.ts";
+import { exhausted } from "../strategies/tar_command.ts";
 import { StagingFile } from "./staging.ts";
 
 /** A new archive. */
@@ -105,7 +106,32 @@ async function storeStream(
   const { tempfile } = run.config;
   if (tempfile !== undefined) return await storeStaged(run, source, tempfile, context, onStaged);
   const kind = filteredKind(source.kind, run.filters);
-  return await storeFrom(run, kind, context, () => produce(source, run.filters, run.place.folder));
+  const { filters, place } = run;
+  return await bounding(
+    run,
+    source,
+    (one) => storeFrom(run, kind, context, () => produce(one, filters, place.folder)),
+  );
+}
+
+/** Archive a source; if that is too much for its program, without what it cannot cope with. */
+async function bounding<T>(
+  run: Run,
+  source: StreamSource,
+  archive: (source: StreamSource) => Promise<T>,
+): Promise<T> {
+  try {
+    return await archive(source);
+  } catch (error) {
+    const isTooMuch = error instanceof PlasmaError && error.code === exhausted;
+    if (!isTooMuch || source.bound === undefined) throw error;
+    run.log.warning(`${describeError(error)}: looking for folders that are nested too deep`);
+    const { command, problem } = await source.bound(run.signal);
+    run.log.info("archiving again, without them");
+    const result = await archive({ ...source, command });
+    run.outcome.problems.push(problem);
+    return result;
+  }
 }
 
 /** Put the archive down in the tempfile first; after that the source is not needed any more. */
@@ -117,7 +143,7 @@ async function storeStaged(
   onStaged: () => Promise<void>,
 ): Promise<StoredBytes> {
   using staging = await StagingFile.create(tempfile);
-  const staged = await stage(source, staging, run, context);
+  const staged = await bounding(run, source, (one) => stage(one, staging, run, context));
   await onStaged();
   run.signal.throwIfAborted();
   run.log.info(`staged in ${tempfile}, now uploading`);
@@ -137,7 +163,7 @@ async function stage(
   context: TransferContext,
 ): Promise<Moved> {
   await using bytes = await produce(source, run.filters, run.place.folder);
-  return await move(bytes, staging.sink, { ...context, limit: undefined });
+  return await move(bytes, staging.sink(), { ...context, limit: undefined });
 }
 
 /** Upload and commit, again if the way to the storage fails and the config says so. */

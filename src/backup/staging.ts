@@ -115,8 +115,9 @@ export class StagingFile implements Disposable {
     throw inUse(path);
   }
 
-  /** Where the archive is to be written. */
-  get sink(): Sink {
+  /** Where the archive is to be written, from the start. */
+  sink(): Sink {
+    fs.ftruncateSync(this.#file);
     return {
       sink: this.path,
       sinkFile: this.#identity,

@@ -24,6 +24,7 @@ export function storedTarStage(
     program: "tar",
     args: [
       ...tarFlags,
+      "--file=-",
       `--directory=${archive}`,
       ...renames(ordered).map((expression) => `--transform=flags=rh;${expression}`),
       "--null",

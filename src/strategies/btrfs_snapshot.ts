@@ -16,10 +16,12 @@ import { tidyPath } from "../config/values.ts";
 import { PlasmaError } from "../errors.ts";
 import { escapeMountPath } from "../system/mounts.ts";
 import { isWithin, joinPath } from "../system/paths.ts";
+import type { Command } from "../system/process.ts";
 import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
+import { boundDepth } from "./deep_folders.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, mayDropLine, requireGnuTar, tarCommand } from "./tar_command.ts";
+import { judgeTar, mayDropLine, requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
 
 /**
  * Archives the folders from read-only snapshots of all subvolumes in reach: the state of one instant,
@@ -100,23 +102,25 @@ export class BtrfsSnapshotStrategy implements Strategy {
         root: `${path}/${index}`,
         isEmpty: this.#skipsLive && snapshots.length === 0,
       }));
-      const command = tarCommand({
+      const job: TarJob = {
         folders: folders.filter(({ isEmpty }) => !isEmpty),
         exclude: config.exclude,
         excludeCaches: config.excludeCaches,
         omit: [...findings.ownPlaces, ...ownFolders(findings.reaches)],
         empty: [],
-      });
+      };
       const live = coverage.folders.flatMap(({ live }) => live.map(({ path }) => path));
       const isLive = (words: string) => live.some((place) => isAbout(words, place));
       const tops = findings.filesystems.map(({ top }) => top);
+      const within = (command: Command) => withTops(tops, view.command(command));
       let missing: ReturnType<View["missing"]> = [];
       let doomed = snapshots;
       return {
         archives: "stream",
         kind: "tar",
         frozen: true,
-        command: withTops(tops, view.command(command)),
+        command: within(tarCommand(job)),
+        bound: (signal) => boundDepth(job, within, signal),
         judge(exit, messages) {
           if (exit.code === topFailed) {
             throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });

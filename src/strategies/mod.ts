@@ -2,6 +2,7 @@ import type { Line, State } from "../btrfs/lineage.ts";
 import type { AgentConfig } from "../config/agent.ts";
 import type { Command, Exit } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
+import type { Bounded } from "./deep_folders.ts";
 
 /**
  * A strategy turns the configured folders into the bytes of an archive. Each promises:
@@ -95,6 +96,12 @@ export interface StreamSource extends OpenSource {
    * @throws {PlasmaError} if the archive is not usable
    */
   judge(exit: Exit, messages: readonly string[]): readonly string[];
+  /**
+   * If the program has failed with the code "exhausted": what to run in its place.
+   *
+   * @returns the command, and the problem that it makes of the archive
+   */
+  bound?(signal: AbortSignal): Promise<Bounded>;
   /** Whether judge() need not see a line of the program's messages, but only how many there were. */
   readonly mayDrop?: (line: string) => boolean;
 }

@@ -13,8 +13,9 @@ import {
 import { mayReadAll } from "../system/capabilities.ts";
 import { isWithin, joinPath, relativePath } from "../system/paths.ts";
 import { checkFolders, describeProblem, distinctFolders } from "./folders.ts";
+import { boundDepth } from "./deep_folders.ts";
 import type { Coverage, Place, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, mayDropLine, requireGnuTar, tarCommand } from "./tar_command.ts";
+import { judgeTar, mayDropLine, requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
 
 /** Snapshots of the strategies for btrfs, seen where the top level is mounted, see run_id.ts. */
 const ownSnapshots = `.plasma/${"[0-9]".repeat(8)}T${"[0-9]".repeat(6)}Z-*-*-*`;
@@ -85,18 +86,19 @@ export class TarStrategy implements Strategy {
     excusing: readonly string[],
   ): StreamSource {
     const { config } = this.#context;
-    const command = tarCommand({
+    const job: TarJob = {
       folders: this.#folders.map((path) => ({ root: "/", path })),
       exclude: [...config.exclude, ownSnapshots],
       excludeCaches: config.excludeCaches,
       omit,
       empty: coverage.folders.flatMap(({ skipped }) => skipped.map(({ path }) => path)),
-    });
+    };
     return {
       archives: "stream",
       kind: "tar",
       frozen: false,
-      command,
+      command: tarCommand(job),
+      bound: (signal) => boundDepth(job, (command) => command, signal),
       judge: (exit, messages) => judgeTar(exit, messages, () => true, excusing),
       mayDrop: (line) => mayDropLine(line, () => true, excusing),
       close: () => Promise.resolve([]),

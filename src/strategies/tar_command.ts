@@ -22,12 +22,15 @@ export interface TarJob {
   readonly omit: readonly string[];
   /** Folders whose content is left out, by path. */
   readonly empty: readonly string[];
+  /** What lies deeper is left out: the names in a path from the root, at most. */
+  readonly mostLevels?: number;
+  /** Write no archive but the names of its members, a line each. */
+  readonly namesOnly?: boolean;
 }
 
 /** The flags by which GNU tar keeps everything that there is to keep. */
 export const tarFlags: readonly string[] = [
   "--create",
-  "--file=-",
   "--format=posix",
   // Without the process id and times of reading in the headers, the same tree gives the same bytes.
   "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
@@ -58,12 +61,19 @@ export function tarCommand(job: TarJob): Command {
     program: "tar",
     args: [
       ...tarFlags,
+      // GNU tar does not read what it would write to /dev/null.
+      ...(job.namesOnly === true ? ["--verbose", "--file=/dev/null"] : ["--file=-"]),
       ...(job.excludeCaches ? ["--exclude-caches"] : []),
       "--wildcards",
       "--anchored",
       ...job.omit.map((path) => excludeFlag(escapePattern(name(path)))),
       ...job.empty.map((path) => excludeFlag(`${escapePattern(name(path))}/*`)),
       ...job.exclude.filter(isFromRoot).map((pattern) => excludeFlag(name(tidy(pattern)))),
+      ...(job.mostLevels === undefined ? [] : [
+        "--no-wildcards-match-slash",
+        `--exclude=${prefix}${"*/".repeat(job.mostLevels)}*`,
+        "--wildcards-match-slash",
+      ]),
       "--no-anchored",
       ...anywhere.filter((pattern) => !isOfOneName(pattern)).map(excludeFlag),
       "--no-wildcards-match-slash",
@@ -162,7 +172,7 @@ function excuse(line: string, folders: readonly string[]): string | undefined {
 }
 
 /** What tar says, beginning with a path as it is in the system. */
-const pathIn = (words: string) => `/${unquote(words).replace(/^\.?\/+/, "")}`;
+export const pathIn = (words: string) => `/${unquote(words).replace(/^\.?\/+/, "")}`;
 
 /**
  * Judge how tar ended.
@@ -194,10 +204,14 @@ export function judgeTar(
   const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
   throw new PlasmaError("archive", `tar ${what}${words}${more}`, {
-    code: "source",
-    ...remedyFor(exit, complaints),
+    ...(isExhausted(exit, complaints)
+      ? { code: exhausted }
+      : { code: "source", ...remedyFor(complaints) }),
   });
 }
+
+const remedyFor = (complaints: readonly string[]): { remedy?: string } =>
+  complaints.length === 0 ? {} : { remedy: "mend or exclude these files" };
 
 /** Whether judgeTar() would excuse a line of tar's messages anyway: then only the number matters. */
 export function mayDropLine(
@@ -210,21 +224,13 @@ export function mayDropLine(
   );
 }
 
+/** The code of the error that tar had too little stack or memory. */
+export const exhausted = "exhausted";
+
 /** In each of its folders tar goes on with more stack and memory, and it copies their whole path. */
 const isExhausted = ({ code, signal }: Exit, complaints: readonly string[]) =>
   ["SIGSEGV", "SIGKILL", "SIGABRT"].includes(signal ?? "") || [137, 139].includes(code ?? 0) ||
   complaints.includes("memory exhausted");
-
-function remedyFor(exit: Exit, complaints: readonly string[]): { remedy?: string } {
-  if (isExhausted(exit, complaints)) {
-    return {
-      remedy:
-        "folders that are nested by the thousand are the usual cause: exclude what is found " +
-        "by: find FOLDER -mindepth 500 -maxdepth 500 | cut -c -500",
-    };
-  }
-  return complaints.length === 0 ? {} : { remedy: "mend or exclude these files" };
-}
 
 /**
  * Make sure that tar is there and is GNU tar.

@@ -199,6 +199,18 @@ const total = "Total bytes written: 10240 (10KiB, 1MiB/s)";
 const changed = "tar: etc/log: file changed as we read it";
 const ended = (code: number | null, signal: string | null = null) => ({ code, signal });
 
+for (const folders of [["/"], ["/etc", "/srv"]]) {
+  Deno.test(`row 53: tarCommand() leaves out what lies deeper than it may, of ${folders}`, async () => {
+    using tree = new Tree("etc/a/b/c/d", "etc/.a/.b/deep/er", "etc/a/b c/d", "srv/x");
+    assertEquals(await tree.members({ folders, mostLevels: 4 }), ["etc/a/b c/d", "srv/x"]);
+    assertEquals(await tree.members({ folders, mostLevels: 5, exclude: ["/etc/.a"] }), [
+      "etc/a/b c/d",
+      "etc/a/b/c/d",
+      "srv/x",
+    ]);
+  });
+}
+
 Deno.test("judgeTar() takes an archive for good when tar says so and says its size", () => {
   assertEquals(judgeTar(ended(0), [total], frozen), []);
   assertEquals(judgeTar(ended(0), ["tar: run/x: socket ignored", total], live), []);
