@@ -19,10 +19,14 @@ const shellLine =
   "there \"btrfs receive '$target' && btrfs filesystem sync '$target'\"; " +
   'if [ -n "$old" ]; then btrfs -q subvolume delete "$kept/$old"; fi';
 
-/** Delete all that was sent, and what the shell has kept: the next one sends everything. */
+/**
+ * Delete all that was sent, and what the shell has kept: the next one sends everything. Waits until the
+ * kernel has freed it, which else takes the next one's time.
+ */
 const forget = 'for each in "$1"/storage/*.btrfs/* "$1"/shell/* "$2"/*; do ' +
   'case $(stat -c %i "$each" 2>/dev/null) in 256) btrfs -q subvolume delete "$each";; esac; done; ' +
-  'rm -rf "$1"/storage/*.btrfs; btrfs filesystem sync "$1"';
+  'rm -rf "$1"/storage/*.btrfs; for each in "$1" "${2%/*}"; do btrfs filesystem sync "$each"; ' +
+  'btrfs subvolume sync "$each"; done; sync';
 
 /** How many small subvolumes there are where the number counts and not the size. */
 const many = 100;

@@ -5,6 +5,7 @@ import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
 import { openStrategy, type Strategy, type Survey } from "../strategies/mod.ts";
 import { formatBytes, formatSeconds } from "../system/progress.ts";
+import { prepareTransfer } from "../system/pump_worker.ts";
 import { machineIdentity } from "../system/identity.ts";
 import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
@@ -139,6 +140,7 @@ async function runLocked(given: Settings, context: RunContext, outcome: Outcome)
 
 async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   const { config, log, store, strategy, signal, outcome } = run;
+  using _transfer = prepareTransfer();
   // The source is looked at while ssh logs in, unless hooks may still change it.
   const early = config.executeBefore.length === 0 ? new EarlySurvey(strategy) : undefined;
   await using _ = early;

@@ -16,25 +16,27 @@ export class SshReception implements Reception {
 
   private constructor(
     readonly session: SshUpload,
-    readonly onWritten: (ending: Promise<unknown>) => void,
+    readonly prepareNext: (ending: Promise<unknown>) => void,
   ) {}
 
   /**
    * Send the request and the list of the orders, and wait until the storage host is ready.
    *
-   * @param onWritten is called when all bytes are on their way, with the end of ssh
+   * @param prepareNext is called when the streams begin, which may be short, and when all bytes are on
+   * their way, with the end of ssh
    */
   static async begin(
     session: SshUpload,
     request: string,
     orders: Uint8Array,
-    onWritten: (ending: Promise<unknown>) => void,
+    prepareNext: (ending: Promise<unknown>) => void,
   ): Promise<SshReception> {
-    const reception = new SshReception(session, onWritten);
+    const reception = new SshReception(session, prepareNext);
     try {
       const ready = reception.#firstLine();
       await write(session, request, orders);
       if (!await ready) await reception.#refused();
+      prepareNext(session.child.exited);
       return reception;
     } catch (error) {
       await reception[Symbol.asyncDispose]();
@@ -90,7 +92,7 @@ export class SshReception implements Reception {
   }
 
   async #finish(): Promise<Received> {
-    this.onWritten(this.session.child.exited);
+    this.prepareNext(this.session.child.exited);
     const output = await this.session.output();
     const { connection } = this.session;
     const end = output.stdout.indexOf(10) + 1;

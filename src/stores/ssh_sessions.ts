@@ -63,9 +63,11 @@ export class SshSessions implements AsyncDisposable {
   prepareAfter(verb: Verb, sending: Promise<unknown>): void {
     const { folder, purpose } = this.#context;
     const kind = purpose === undefined ? undefined : followers[purpose][verb];
-    if (folder === undefined || kind === undefined || this.#waiting !== undefined) return;
+    if (folder === undefined || kind === undefined || this.#hasFresh) return;
+    const stale = this.#waiting?.session;
     const connection = this.#connection;
     const open = async () => {
+      await (await stale)?.[Symbol.asyncDispose]();
       await connection.whenShared(sending);
       if (kind === "request") return await SshRequest.open(connection);
       if (kind === "upload") return await SshUpload.open(connection, folder);
@@ -73,6 +75,10 @@ export class SshSessions implements AsyncDisposable {
     };
     const session = open().catch(() => undefined);
     this.#waiting = { kind, since: performance.now(), session };
+  }
+
+  get #hasFresh(): boolean {
+    return this.#waiting !== undefined && performance.now() - this.#waiting.since < usableMs;
   }
 
   /** The session that waits, if it is of that kind and still good. It is the caller's now. */

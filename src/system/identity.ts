@@ -193,10 +193,11 @@ const placeholder =
 /** Only root may read it. Deno keeps /sys to itself, so that another program reads it for us. */
 async function readHardware(): Promise<string | undefined> {
   if (Deno.uid() !== 0) return undefined;
-  for (const file of hardwareFiles) {
+  const texts = await Promise.all(hardwareFiles.map(async (file) => {
     const { exit, stdout } = await run({ program: "cat", args: ["--", file] });
     const text = new TextDecoder().decode(stdout).replaceAll("\0", "").trim();
-    if (exit.code === 0 && !placeholder.test(text)) return digest(text);
-  }
-  return undefined;
+    return exit.code === 0 && !placeholder.test(text) ? text : undefined;
+  }));
+  const told = texts.find((text) => text !== undefined);
+  return told === undefined ? undefined : digest(told);
 }

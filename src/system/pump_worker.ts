@@ -73,6 +73,29 @@ const progressMs = 100;
 /** Bytes moved, whether to stop, and how often the source gave something: 64 bits each. */
 const counterBytes = 24;
 
+const startWorker = () =>
+  new Worker(new URL("./pump_worker.ts", import.meta.url), { type: "module", name: workerName });
+
+let spare: Worker | undefined;
+
+/** Start a worker for the next transfer beside other work: that takes some 50 ms. */
+export function prepareTransfer(): Disposable {
+  const worker = spare ??= startWorker();
+  return {
+    [Symbol.dispose]() {
+      if (spare !== worker) return;
+      spare = undefined;
+      worker.terminate();
+    },
+  };
+}
+
+function takeWorker(): Worker {
+  const worker = spare ?? startWorker();
+  spare = undefined;
+  return worker;
+}
+
 /**
  * Move all bytes of a source to a sink, in a worker, until the end or an abort.
  *
@@ -85,10 +108,7 @@ export async function transfer(
 ): Promise<TransferResult> {
   const counter = new SharedArrayBuffer(counterBytes);
   const moved = new BigInt64Array(counter);
-  const worker = new Worker(new URL("./pump_worker.ts", import.meta.url), {
-    type: "module",
-    name: workerName,
-  });
+  const worker = takeWorker();
   const timer = setInterval(() => hooks.onProgress(Number(Atomics.load(moved, 0))), progressMs);
   // terminate() does not end a worker that sleeps or reads: it is asked.
   const abort = () => Atomics.store(moved, 1, 1n);
