@@ -1,4 +1,4 @@
-import { describeError, PlasmaError } from "../errors.ts";
+import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import type { StreamSource, Survey } from "../strategies/mod.ts";
@@ -16,7 +16,7 @@ import { runAllHooks } from "./hooks.ts";
 import { commit, discardPending, findCommitted } from "./commit.ts";
 import { retrying } from "./retry.ts";
 import { sendSubvolumes } from "./send.ts";
-import { exhausted } from "../strategies/tar_command.ts";
+import { strainOf } from "../strategies/tar_command.ts";
 import { StagingFile } from "./staging.ts";
 
 /** A new archive. */
@@ -123,10 +123,12 @@ async function bounding<T>(
   try {
     return await archive(source);
   } catch (error) {
-    const isTooMuch = error instanceof PlasmaError && error.code === exhausted;
-    if (!isTooMuch || source.bound === undefined) throw error;
+    const strain = strainOf(error);
+    if (strain === undefined || source.bound === undefined) throw error;
     run.log.warning(`${describeError(error)}: looking for folders that are nested too deep`);
-    const { command, problem } = await source.bound(run.signal);
+    const { command, isLess, problem } = await source.bound(run.signal);
+    // Whoever gives up by himself has met such folders, though others may hide them now.
+    if (strain === "killed" && !isLess) throw error;
     run.log.info("archiving again, without them");
     const result = await archive({ ...source, command });
     run.outcome.problems.push(problem);

@@ -14,6 +14,8 @@ const mostPlaces = 10_000;
 /** A command that archives what tar can cope with. */
 export interface Bounded {
   readonly command: Command;
+  /** Whether there is something that it leaves out. */
+  readonly isLess: boolean;
   /** What is left out, for the user. */
   readonly problem: string;
 }
@@ -32,6 +34,7 @@ export async function boundDepth(
   const places = await findDeepPlaces(within(names), signal);
   return {
     command: within(tarCommand({ ...job, mostLevels })),
+    isLess: places.size > 0,
     problem: describe(places),
   };
 }

@@ -97,7 +97,7 @@ export interface StreamSource extends OpenSource {
    */
   judge(exit: Exit, messages: readonly string[]): readonly string[];
   /**
-   * If the program has failed with the code "exhausted": what to run in its place.
+   * If the program has failed with the code "exhausted" or "killed": what to run in its place.
    *
    * @returns the command, and the problem that it makes of the archive
    */

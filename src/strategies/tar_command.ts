@@ -203,15 +203,14 @@ export function judgeTar(
   const what = isTolerable ? "ended before the archive was complete" : describeExit(exit);
   const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
+  const code = strain(exit, complaints);
   throw new PlasmaError("archive", `tar ${what}${words}${more}`, {
-    ...(isExhausted(exit, complaints)
-      ? { code: exhausted }
-      : { code: "source", ...remedyFor(complaints) }),
+    code: code ?? "source",
+    ...(code === undefined && complaints.length > 0
+      ? { remedy: "mend or exclude these files" }
+      : {}),
   });
 }
-
-const remedyFor = (complaints: readonly string[]): { remedy?: string } =>
-  complaints.length === 0 ? {} : { remedy: "mend or exclude these files" };
 
 /** Whether judgeTar() would excuse a line of tar's messages anyway: then only the number matters. */
 export function mayDropLine(
@@ -224,13 +223,25 @@ export function mayDropLine(
   );
 }
 
-/** The code of the error that tar had too little stack or memory. */
-export const exhausted = "exhausted";
+/**
+ * What may have ended tar because folders are nested too deep: in each of them it goes on with more
+ * stack and memory, and it copies their whole path.
+ *
+ * @returns "exhausted" if it gave up by itself, "killed" if it was the system for want of memory, or
+ * somebody else; undefined for other ends
+ */
+function strain({ code, signal }: Exit, complaints: readonly string[]): Strain | undefined {
+  if (signal === "SIGKILL" || code === 137) return "killed";
+  const isCrash = ["SIGSEGV", "SIGABRT"].includes(signal ?? "") || [134, 139].includes(code ?? 0);
+  return isCrash || complaints.includes("memory exhausted") ? "exhausted" : undefined;
+}
 
-/** In each of its folders tar goes on with more stack and memory, and it copies their whole path. */
-const isExhausted = ({ code, signal }: Exit, complaints: readonly string[]) =>
-  ["SIGSEGV", "SIGKILL", "SIGABRT"].includes(signal ?? "") || [137, 139].includes(code ?? 0) ||
-  complaints.includes("memory exhausted");
+const strains = ["exhausted", "killed"] as const;
+type Strain = typeof strains[number];
+
+/** Whether an error of judgeTar() may be gone without the folders that are nested too deep. */
+export const strainOf = (error: unknown): Strain | undefined =>
+  error instanceof PlasmaError ? strains.find((code) => code === error.code) : undefined;
 
 /**
  * Make sure that tar is there and is GNU tar.
