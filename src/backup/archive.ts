@@ -16,6 +16,7 @@ import { runAllHooks } from "./hooks.ts";
 import { commit, discardPending, findCommitted } from "./commit.ts";
 import { retrying } from "./retry.ts";
 import { sendSubvolumes } from "./send.ts";
+import { quotePlace } from "../strategies/long_paths.ts";
 import { strainOf } from "../strategies/tar_command.ts";
 import { StagingFile } from "./staging.ts";
 
@@ -120,18 +121,22 @@ async function bounding<T>(
   source: StreamSource,
   archive: (source: StreamSource) => Promise<T>,
 ): Promise<T> {
+  const { log, outcome, signal } = run;
   try {
     return await archive(source);
   } catch (error) {
     const strain = strainOf(error);
     if (strain === undefined || source.bound === undefined) throw error;
-    run.log.warning(`${describeError(error)}: looking for folders that are nested too deep`);
-    const { command, isLess, problem } = await source.bound(run.signal);
-    // Whoever gives up by himself has met such folders, though others may hide them now.
-    if (strain === "killed" && !isLess) throw error;
-    run.log.info("archiving again, without them");
+    log.warning(`${describeError(error)}: looking for paths that are too long for it`);
+    const { command, places, problem } = await source.bound(signal);
+    // Whoever gives up by himself has met such paths, though others may hide them now.
+    if (strain === "killed" && places.length === 0) throw error;
+    log.info("archiving again, without them");
     const result = await archive({ ...source, command });
-    run.outcome.problems.push(problem);
+    outcome.warnings.push(
+      ...places.map((path) => `left out: long paths below ${quotePlace(path)}`),
+    );
+    outcome.problems.push(problem);
     return result;
   }
 }

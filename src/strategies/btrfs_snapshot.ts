@@ -18,8 +18,8 @@ import { escapeMountPath } from "../system/mounts.ts";
 import { isWithin, joinPath } from "../system/paths.ts";
 import type { Command } from "../system/process.ts";
 import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
-import { boundDepth } from "./deep_folders.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
+import { boundPaths } from "./long_paths.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, mayDropLine, requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
 
@@ -120,7 +120,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
         kind: "tar",
         frozen: true,
         command: within(tarCommand(job)),
-        bound: (signal) => boundDepth(job, within, signal),
+        bound: (signal) => boundPaths(job, within, signal),
         judge(exit, messages) {
           if (exit.code === topFailed) {
             throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });

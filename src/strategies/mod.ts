@@ -2,7 +2,7 @@ import type { Line, State } from "../btrfs/lineage.ts";
 import type { AgentConfig } from "../config/agent.ts";
 import type { Command, Exit } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
-import type { Bounded } from "./deep_folders.ts";
+import type { Bounded } from "./long_paths.ts";
 
 /**
  * A strategy turns the configured folders into the bytes of an archive. Each promises:
@@ -99,7 +99,7 @@ export interface StreamSource extends OpenSource {
   /**
    * If the program has failed with the code "exhausted" or "killed": what to run in its place.
    *
-   * @returns the command, and the problem that it makes of the archive
+   * @returns the command, and what is wrong with the archive then
    */
   bound?(signal: AbortSignal): Promise<Bounded>;
   /** Whether judge() need not see a line of the program's messages, but only how many there were. */

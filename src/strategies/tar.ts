@@ -13,7 +13,7 @@ import {
 import { mayReadAll } from "../system/capabilities.ts";
 import { isWithin, joinPath, relativePath } from "../system/paths.ts";
 import { checkFolders, describeProblem, distinctFolders } from "./folders.ts";
-import { boundDepth } from "./deep_folders.ts";
+import { boundPaths } from "./long_paths.ts";
 import type { Coverage, Place, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, mayDropLine, requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
 
@@ -98,7 +98,7 @@ export class TarStrategy implements Strategy {
       kind: "tar",
       frozen: false,
       command: tarCommand(job),
-      bound: (signal) => boundDepth(job, (command) => command, signal),
+      bound: (signal) => boundPaths(job, (command) => command, signal),
       judge: (exit, messages) => judgeTar(exit, messages, () => true, excusing),
       mayDrop: (line) => mayDropLine(line, () => true, excusing),
       close: () => Promise.resolve([]),

@@ -22,8 +22,8 @@ export interface TarJob {
   readonly omit: readonly string[];
   /** Folders whose content is left out, by path. */
   readonly empty: readonly string[];
-  /** What lies deeper is left out: the names in a path from the root, at most. */
-  readonly mostLevels?: number;
+  /** Longer paths are left out: the bytes from the root to the end. */
+  readonly longestPath?: number;
   /** Write no archive but the names of its members, a line each. */
   readonly namesOnly?: boolean;
 }
@@ -69,11 +69,9 @@ export function tarCommand(job: TarJob): Command {
       ...job.omit.map((path) => excludeFlag(escapePattern(name(path)))),
       ...job.empty.map((path) => excludeFlag(`${escapePattern(name(path))}/*`)),
       ...job.exclude.filter(isFromRoot).map((pattern) => excludeFlag(name(tidy(pattern)))),
-      ...(job.mostLevels === undefined ? [] : [
-        "--no-wildcards-match-slash",
-        `--exclude=${prefix}${"*/".repeat(job.mostLevels)}*`,
-        "--wildcards-match-slash",
-      ]),
+      ...(job.longestPath === undefined
+        ? []
+        : [`--exclude=${"?".repeat(name("/").length + job.longestPath)}*`]),
       "--no-anchored",
       ...anywhere.filter((pattern) => !isOfOneName(pattern)).map(excludeFlag),
       "--no-wildcards-match-slash",
@@ -203,7 +201,10 @@ export function judgeTar(
   const what = isTolerable ? "ended before the archive was complete" : describeExit(exit);
   const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;
   const more = complaints.length > 5 ? ` (and ${complaints.length - 5} more)` : "";
-  const code = strain(exit, complaints);
+  // Moved folders whose descriptors it had to close meanwhile: it finds no way back, and says nothing.
+  const isLost = exit.code === 2 && totalBytes === undefined && isLive && complaints.length > 0 &&
+    !excuses.includes(undefined);
+  const code = isLost ? "exhausted" : strain(exit, complaints);
   throw new PlasmaError("archive", `tar ${what}${words}${more}`, {
     code: code ?? "source",
     ...(code === undefined && complaints.length > 0
@@ -224,8 +225,8 @@ export function mayDropLine(
 }
 
 /**
- * What may have ended tar because folders are nested too deep: in each of them it goes on with more
- * stack and memory, and it copies their whole path.
+ * What may have ended tar because paths are too long: in each folder it goes on with more stack and
+ * memory, and it copies their whole path.
  *
  * @returns "exhausted" if it gave up by itself, "killed" if it was the system for want of memory, or
  * somebody else; undefined for other ends
@@ -239,7 +240,7 @@ function strain({ code, signal }: Exit, complaints: readonly string[]): Strain |
 const strains = ["exhausted", "killed"] as const;
 type Strain = typeof strains[number];
 
-/** Whether an error of judgeTar() may be gone without the folders that are nested too deep. */
+/** Whether an error of judgeTar() may be gone without the longest paths. */
 export const strainOf = (error: unknown): Strain | undefined =>
   error instanceof PlasmaError ? strains.find((code) => code === error.code) : undefined;
 

@@ -81,13 +81,17 @@ let spare: Worker | undefined;
 /** Start a worker for the next transfer beside other work: that takes some 50 ms. */
 export function prepareTransfer(): Disposable {
   const worker = spare ??= startWorker();
-  return {
-    [Symbol.dispose]() {
-      if (spare !== worker) return;
-      spare = undefined;
-      worker.terminate();
-    },
+  const end = () => {
+    if (spare !== worker) return;
+    spare = undefined;
+    worker.terminate();
   };
+  // It was in vain: the transfer starts its own, and says what is wrong.
+  worker.onerror = (event) => {
+    event.preventDefault();
+    end();
+  };
+  return { [Symbol.dispose]: end };
 }
 
 function takeWorker(): Worker {

@@ -200,16 +200,29 @@ const changed = "tar: etc/log: file changed as we read it";
 const ended = (code: number | null, signal: string | null = null) => ({ code, signal });
 
 for (const folders of [["/"], ["/etc", "/srv"]]) {
-  Deno.test(`row 53: tarCommand() leaves out what lies deeper than it may, of ${folders}`, async () => {
-    using tree = new Tree("etc/a/b/c/d", "etc/.a/.b/deep/er", "etc/a/b c/d", "srv/x");
-    assertEquals(await tree.members({ folders, mostLevels: 4 }), ["etc/a/b c/d", "srv/x"]);
-    assertEquals(await tree.members({ folders, mostLevels: 5, exclude: ["/etc/.a"] }), [
-      "etc/a/b c/d",
-      "etc/a/b/c/d",
-      "srv/x",
-    ]);
+  Deno.test(`row 53: tarCommand() leaves out paths that are too long, of ${folders}`, async () => {
+    using tree = new Tree("etc/a/b/c/d", "etc/é*/f", "etc/a/b c/d", "srv/x");
+    // 12, 12, 10 and 6 bytes from the root.
+    const all = ["etc/a/b c/d", "etc/a/b/c/d", "etc/é*/f", "srv/x"];
+    assertEquals(await tree.members({ folders, longestPath: 12 }), all);
+    assertEquals(await tree.members({ folders, longestPath: 11 }), ["etc/é*/f", "srv/x"]);
+    assertEquals(await tree.members({ folders, longestPath: 10, exclude: ["/srv"] }), ["etc/é*/f"]);
+    assertEquals(await tree.members({ folders, longestPath: 9 }), ["srv/x"]);
   });
 }
+
+Deno.test("row 53: judgeTar() tells a tar that lost its way from one that met a bad file", () => {
+  const codeOf = (...messages: string[]) =>
+    assertThrows(() => judgeTar(ended(2), messages, live, ["/home"]), PlasmaError).code;
+  const moved = "tar: home/bob/side: file changed as we read it";
+  assertEquals(codeOf(moved), "exhausted");
+  assertEquals(
+    codeOf(moved, "tar: home/bob/x: Read error at byte 0, while reading: Input/output error"),
+    "source",
+  );
+  assertEquals(codeOf("tar: memory exhausted"), "exhausted");
+  assertEquals(codeOf(), "source");
+});
 
 Deno.test("judgeTar() takes an archive for good when tar says so and says its size", () => {
   assertEquals(judgeTar(ended(0), [total], frozen), []);
