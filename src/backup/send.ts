@@ -62,6 +62,9 @@ const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code
  */
 const mostRefusals = 3;
 
+/** `btrfs receive` on paths that are too long for it, though `btrfs send` could still follow them. */
+const tooLong = /path invalid|name too long/i;
+
 /** There is no other way to send it. */
 const isLast = ({ parent, copy }: PlannedSend) => parent === undefined && !copy;
 
@@ -121,7 +124,8 @@ class Sender {
       for (const { subvolume } of plan.slice(0, count)) this.#noteSent(subvolume);
       const next = plan[count];
       if (next === undefined && refusal === undefined) continue;
-      if (isSendsOwn && next !== undefined && isLast(next)) this.#leaveOut(next, refusal);
+      const isOfItsPaths = isSendsOwn || tooLong.test(refusal ?? "");
+      if (isOfItsPaths && next !== undefined && isLast(next)) this.#leaveOut(next, refusal);
       else this.#noteRefusal(next, refusal);
     }
     if (this.#records.length === 0) throw new PlasmaError("send", this.#leftOut.join("; "));

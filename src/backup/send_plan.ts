@@ -1,4 +1,5 @@
 import { StatePool } from "../btrfs/lineage.ts";
+import { bytesInJson } from "../system/paths.ts";
 import type { SentSnapshot, SentSubvolume } from "../strategies/mod.ts";
 
 /** How a subvolume is to be sent. */
@@ -106,15 +107,22 @@ function distinct(snapshots: readonly SentSnapshot[], parent: SentSnapshot): Sen
   return [...found.values()];
 }
 
+/** Less than a storage host takes for a list of orders, see protocol.ts. */
+const mostBytes = 8 << 20;
+/** What an order takes beside its path. */
+const otherBytes = 800;
+
 /**
  * As much of a plan as can go in one go: where it arrives a subvolume first has the name of its snapshot,
- * so each name can come only once.
+ * so each name can come only once; and the list has a limit.
  */
 export function firstBatch(plan: readonly PlannedSend[]): readonly PlannedSend[] {
   const names = new Set<string>();
-  const end = plan.findIndex(({ subvolume: { snapshot: { path } }, copy }) => {
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    if (!copy && names.has(name)) return true;
+  let bytes = 0;
+  const end = plan.findIndex(({ subvolume: { path, snapshot }, copy }, index) => {
+    const name = snapshot.path.slice(snapshot.path.lastIndexOf("/") + 1);
+    bytes += bytesInJson(path) + otherBytes;
+    if (index > 0 && bytes > mostBytes || !copy && names.has(name)) return true;
     names.add(name);
     return false;
   });

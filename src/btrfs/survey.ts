@@ -11,7 +11,7 @@ import {
   readMounts,
   type Skip,
 } from "../system/mounts.ts";
-import { isWithin } from "../system/paths.ts";
+import { bytesInJson, isWithin } from "../system/paths.ts";
 import { run } from "../system/process.ts";
 import { requireTool } from "../system/tools.ts";
 import { type Filesystem, type Frozen, type Part, type Reach, reachOf } from "./reach.ts";
@@ -144,7 +144,7 @@ function hiddenIn(roots: readonly Root[], filesystems: readonly ListedFilesystem
 
 /** Leave out what an archive cannot hold. */
 function withinLimits(findings: Findings, { subvolumes, pathLength }: Limits): Findings {
-  const isLong = ({ path }: Root) => path.length > pathLength;
+  const isLong = ({ path }: Root) => bytesInJson(path) > pathLength;
   const isNeeded = (root: Root) => foldersIn(findings, root).length > 0;
   const long = new Set(findings.roots.filter(isLong).map(keyOf));
   const beyond = beyondOf(
@@ -160,7 +160,7 @@ function withinLimits(findings: Findings, { subvolumes, pathLength }: Limits): F
   const reaches = findings.reaches.map((reach) =>
     withoutParts(reach, ({ origin }) => {
       if (origin.kind === "live" || !long.has(keyOf(origin))) return undefined;
-      const reason = `its path is longer than ${pathLength} characters`;
+      const reason = `its path takes more than ${pathLength} bytes in a manifest`;
       return { reason, isMissed: false, isProblem: true };
     })
   );

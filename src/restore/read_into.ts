@@ -18,6 +18,8 @@ export interface Reading {
   readonly folder: string;
   /** What to do about an archive that is not what was stored. */
   readonly remedy: string;
+  /** If it is read several times: the SHA-256 of what was read, which must stay the same. */
+  readonly seen?: Set<string>;
 }
 
 /** Takes a line, and says until when no further one shall come. It throws nothing. */
@@ -60,6 +62,7 @@ export async function readInto(
     const read = await readArchive(download, consumer, update, signal);
     signal.throwIfAborted();
     requireAsStored(read, reading);
+    requireSame(read, reading);
     const { warnings, failure } = await finish(consumer, read);
     signal.throwIfAborted();
     await lines;
@@ -97,6 +100,17 @@ function requireAsStored(
   throw new PlasmaError(
     "restore",
     `${archive.name} is not what was stored: its SHA-256 is ${sha256}, not ${expected}`,
+    { code: "damaged", remedy },
+  );
+}
+
+function requireSame({ sha256 }: ReadResult, { archive, remedy, seen }: Reading): void {
+  // Of stored subvolumes a tar is made anew each time.
+  if (seen === undefined || isSubvolumeArchive(archive.name)) return;
+  if (seen.add(sha256).size === 1) return;
+  throw new PlasmaError(
+    "restore",
+    `${archive.name} changed between two readings: its SHA-256 was ${[...seen].join(", then ")}`,
     { code: "damaged", remedy },
   );
 }

@@ -134,5 +134,6 @@ export function subvolumeName(path: string, index: number): string {
     "\ufffd",
     "",
   );
-  return `${beginning}~${index}`;
+  // An escaped path has no "%~": no other one can have this name.
+  return `${beginning}%~${index}`;
 }

@@ -1,5 +1,5 @@
 import { eachSubvolume } from "../btrfs/list.ts";
-import { subvolumeInode } from "../btrfs/subvolumes.ts";
+import { readSubvolumeIds, subvolumeInode } from "../btrfs/subvolumes.ts";
 import { compareArchives, isSubvolumeArchive } from "../rotation/archive_name.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
 import { readManifest } from "./manifest.ts";
@@ -45,20 +45,28 @@ export async function findStoredSubvolumes(
   const archives = archivesOf(folder);
   const found = new Map<string, string>();
   if (archives.length === 0) return found;
-  const intact = new Map<string, string>();
+  // The list is that of the filesystem, and tells only the end of a path: others may have the same.
+  const intact = new Map<string, Set<string>>();
   await eachSubvolume(folder.path, { readOnly: true }, ({ receivedUuid, path }) => {
     if (receivedUuid === undefined || !wanted.has(receivedUuid)) return;
-    intact.set(path.split("/").slice(-2).join("/"), receivedUuid);
+    const end = path.split("/").slice(-2).join("/");
+    intact.set(end, (intact.get(end) ?? new Set()).add(receivedUuid));
   });
   if (intact.size === 0) return found;
   for (const { name: archive } of archives) {
     for (const { name, identity } of readManifest(`${folder.path}/${archive}`)?.subvolumes ?? []) {
       const path = `${folder.path}/${archive}/${name}`;
-      const isIt = intact.get(`${archive}/${name}`) === identity && isSubvolume(path);
-      if (isIt && !found.has(identity)) found.set(identity, path);
+      const uuids = intact.get(`${archive}/${name}`);
+      if (uuids?.has(identity) !== true || found.has(identity) || !isSubvolume(path)) continue;
+      if (uuids.size === 1 || await hasReceived(path, identity)) found.set(identity, path);
     }
   }
   return found;
+}
+
+async function hasReceived(path: string, identity: string): Promise<boolean> {
+  const { receivedUuid, readOnly } = await readSubvolumeIds(path);
+  return readOnly && receivedUuid === identity;
 }
 
 /** The oldest first. */

@@ -21,3 +21,8 @@ export function parentOf(path: string): string {
   const end = path.lastIndexOf("/");
   return end <= 0 ? "/" : path.slice(0, end);
 }
+
+/** How many bytes a path takes in JSON, where a control character has six. */
+export function bytesInJson(path: string): number {
+  return new TextEncoder().encode(JSON.stringify(path)).length - 2;
+}

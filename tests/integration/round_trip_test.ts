@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, fromRoot, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh } from "../support/sh.ts";
@@ -72,6 +72,43 @@ testThatNeeds(
     assertEquals(await walk(folder.at(`one${trees[1]}`)), await walk(trees[1]!));
     assertEquals(namesIn(folder.at(`one${folder.path}`)), ["make_deep_tree"]);
     assertEquals(namesIn(folder.path).includes("executed"), false);
+  },
+);
+
+testThatNeeds(
+  needs,
+  "row 90: an archive that is another one when it is read again is not restored as the first",
+  async () => {
+    using folder = new TemporaryFolder();
+    const storage = folder.storage("storage");
+    await sh("python3", fromRoot("tests/testdata/make_deep_tree.py"), folder.at("tree"));
+    const stored: string[] = [];
+    for (const text of ["honest", "evil"]) {
+      folder.write("tree/file", text);
+      const { code, stdout, stderr } = await plasma(["backup", "--to", storage, folder.at("tree")]);
+      assertEquals(code, 0, stderr);
+      stored.push(`${storage}/${stdout.trimEnd()}`);
+    }
+    const [honest, evil] = stored as [string, string];
+    // As soon as the first one is unpacked the storage shows the other in its place.
+    folder.write(
+      "bin/tar",
+      `#!/bin/sh
+real=$(PATH=\${PATH#*:} command -v tar)
+case "$*" in *--extract*) ;; *) exec "$real" "$@" ;; esac
+"$real" "$@"; status=$?
+mv ${evil} ${honest}; mv ${evil}.sha256 ${honest}.sha256
+sed -i s/${evil.split("/").at(-1)}/${honest.split("/").at(-1)}/ ${honest}.sha256
+exit $status
+`,
+    );
+    Deno.chmodSync(folder.at("bin/tar"), 0o755);
+    const { code, lastLine } = await plasma(
+      ["restore", honest.split("/").at(-1)!, "--from", storage, "--target", folder.at("all")],
+      { environment: { PATH: `${folder.at("bin")}:${Deno.env.get("PATH")}` } },
+    );
+    assertEquals(code, 1, lastLine);
+    assertStringIncludes(lastLine, "changed between two readings");
   },
 );
 

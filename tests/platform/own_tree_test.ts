@@ -104,7 +104,7 @@ btrfsTest("row 53: a subvolume with too long a path for an archive is left out",
     remoteFolder,
   });
   assertEquals(code, 3, stderr);
-  assertMatch(stderr, /is left out: its path is longer than 4096 characters/);
+  assertMatch(stderr, /is left out: its path takes more than 4096 bytes in a manifest/);
 });
 
 btrfsTest("row 53: received uuids that are set at the moment of the snapshot", async (site) => {
@@ -138,3 +138,34 @@ exec 9>${site.at("lock")}; flock 9; ${set(7)}; "$real" "$@"; status=$?; ${set(0)
     }
   }
 }, ["program python3"]);
+
+btrfsTest("row 53: paths that btrfs can send and not receive", async (site) => {
+  await site.subvolume("btrfs/data");
+  site.write("btrfs/data/file");
+  await site.subvolume("btrfs/data/user");
+  site.write("btrfs/data/user/file");
+  // In the snapshot they have less than 4096 bytes, and where they arrive more.
+  await sh("perl", "-e", deepPath, site.at("btrfs/data/user"), "4070");
+  await site.addBtrfs("store");
+  const remoteFolder = site.addStorage("store/backups");
+  const { code, lastLine } = await site.backUp(["btrfs/data"], {
+    strategy: "btrfs-send",
+    remoteFolder,
+  });
+  assertEquals(code, 3, lastLine);
+  assertMatch(lastLine, /send: \S+btrfs\/data\/user is left out: /);
+  await sh(
+    "perl",
+    "-MFile::Path",
+    "-e",
+    "chdir shift; rmtree(glob(q(d*)))",
+    site.at("btrfs/data/user"),
+  );
+}, ["program perl"]);
+
+/** Folders in one another whose whole path has so many bytes. */
+const deepPath = `chdir shift; my $left = shift;
+while ($left > 0) {
+  my $n = $left > 257 ? 250 : $left > 250 ? 200 : $left;
+  mkdir "d" x $n; chdir "d" x $n or die; $left -= $n + 1;
+}`;

@@ -12,6 +12,7 @@ import { request, runId, serve } from "../support/serve.ts";
 import { sh, tryRun, until } from "../support/sh.ts";
 import { btrfsTest, type Site } from "../support/site.ts";
 import { digestOf } from "../../src/stores/manifest.ts";
+import { sendOverSshTest } from "./send_night.ts";
 
 /** The identity of what an attacker sends. */
 const identity = "11111111-2222-3333-4444-555555555555";
@@ -478,5 +479,41 @@ btrfsTest(
     assertEquals(code(idle), "idle");
     assert(performance.now() - begin < 25_000);
     assertEquals(namesIn(incoming), []);
+  },
+);
+
+sendOverSshTest(
+  "row 84: a thief does not take a stored uuid while another folder has the same names",
+  async (site, nights) => {
+    const { storage } = nights;
+    await nights.runWell();
+    const [archive] = nights.archives;
+    const [stored] = nights.records();
+    // His own server stores in the same minute, under the same name, in another folder.
+    const other = crypto.randomUUID();
+    const beside = site.addStorage("store/beside");
+    const orders = [{ name: stored!.name, path: "/q", identity: other }];
+    const run = runId(3, "cccccccc");
+    const flags = (folder: string) => ["--root", folder, "--allow", "receive,rotate"];
+    await receive(
+      { folder: beside, run, orders, flags: flags(beside) },
+      subvolumeStream("q", other, []),
+    );
+    const commit = { folder: beside, run, kind: "btrfs", bytes: 1, sha256: digestOf(orders) };
+    const { answer } = await serve(request("commit", commit), flags(beside));
+    await sh("mv", "-T", `${beside}/${answer.name}`, `${beside}/${archive}`).catch(() => {});
+    assertEquals(namesIn(beside).includes(archive!), true);
+    const evil = [
+      { name: "x", path: "/x", identity: stored!.identity },
+      { name: "y", path: "/y", identity: other },
+    ];
+    const second = await receive(
+      { folder: storage, run: runId(9, "bbbbbbbb"), orders: evil, flags: flags(storage) },
+      subvolumeStream("x", stored!.identity, []),
+    );
+    assertMatch(JSON.stringify(second.answer), /a subvolume of this uuid is stored already/);
+    site.write("btrfs/data/more", "honest");
+    await nights.runWell();
+    assertEquals(site.read(`${nights.stored().slice(site.path.length + 1)}/more`), "honest");
   },
 );

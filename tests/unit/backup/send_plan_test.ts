@@ -1,6 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { firstBatch, type Held, planSends } from "../../../src/backup/send_plan.ts";
+import {
+  firstBatch,
+  type Held,
+  type PlannedSend,
+  planSends,
+} from "../../../src/backup/send_plan.ts";
 import type { State } from "../../../src/btrfs/lineage.ts";
+import { maximumOrders } from "../../../src/stores/protocol.ts";
 import type { SentSubvolume } from "../../../src/strategies/mod.ts";
 
 const snapshot = (identity: string, states: State[] = []) => ({
@@ -144,4 +150,27 @@ Deno.test("firstBatch() ends where the name of a snapshot comes again", () => {
   });
   assertEquals(firstBatch(plan).map(({ subvolume }) => subvolume.path), ["/x/1", "/x/2"]);
   assertEquals(firstBatch(plan.slice(1)).length, 3);
+});
+
+Deno.test("row 53: firstBatch() keeps the list of orders within what a storage host takes", () => {
+  const plan = planSends(
+    Array.from({ length: 3000 }, (_, n) => subvolume(`${n}${"\x01".repeat(680)}`)),
+    { stored: new Set(), sent: [], refused: new Set(), isTrusted: true },
+  );
+  let left: readonly PlannedSend[] = plan;
+  let batches = 0;
+  for (; left.length > 0; batches++) {
+    const batch = firstBatch(left);
+    const orders = batch.map(({ subvolume: { path, snapshot } }) => ({
+      name: "n".repeat(255),
+      path,
+      identity: crypto.randomUUID(),
+      parent: crypto.randomUUID(),
+      copy: snapshot === undefined,
+    }));
+    const bytes = new TextEncoder().encode(JSON.stringify(orders)).length;
+    assertEquals(batch.length > 0 && bytes < maximumOrders, true, `${bytes}`);
+    left = left.slice(batch.length);
+  }
+  assertEquals(batches > 1 && batches < 4, true, `${batches}`);
 });
