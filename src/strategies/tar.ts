@@ -14,8 +14,23 @@ import { mayReadAll } from "../system/capabilities.ts";
 import { isWithin, joinPath, relativePath } from "../system/paths.ts";
 import { checkFolders, describeProblem, distinctFolders } from "./folders.ts";
 import { boundPaths } from "./long_paths.ts";
-import type { Coverage, Place, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, mayDropLine, requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
+import type {
+  Coverage,
+  Place,
+  RunMarks,
+  Strategy,
+  StrategyContext,
+  StreamSource,
+  Survey,
+} from "./mod.ts";
+import {
+  judgeTar,
+  mayDropLine,
+  patternList,
+  requireGnuTar,
+  tarCommand,
+  type TarJob,
+} from "./tar_command.ts";
 
 /** Snapshots of the strategies for btrfs, seen where the top level is mounted, see run_id.ts. */
 const ownSnapshots = `.plasma/${"[0-9]".repeat(8)}T${"[0-9]".repeat(6)}Z-*-*-*`;
@@ -77,13 +92,17 @@ export class TarStrategy implements Strategy {
     const coverage = { folders, notices, warnings: [], problems };
     // Whoever may not read a file himself is told so by status 1.
     const excusing = readsAll ? this.#folders : [];
-    return { coverage, open: () => Promise.resolve(this.#source(coverage, omit, excusing)) };
+    return {
+      coverage,
+      open: (marks) => Promise.resolve(this.#source(coverage, omit, excusing, marks)),
+    };
   }
 
   #source(
     coverage: Coverage,
     omit: readonly string[],
     excusing: readonly string[],
+    { folder }: RunMarks,
   ): StreamSource {
     const { config } = this.#context;
     const job: TarJob = {
@@ -92,7 +111,9 @@ export class TarStrategy implements Strategy {
       excludeCaches: config.excludeCaches,
       omit,
       empty: coverage.folders.flatMap(({ skipped }) => skipped.map(({ path }) => path)),
+      listFile: `${folder}/omitted`,
     };
+    Deno.writeTextFileSync(`${folder}/omitted`, patternList(job), { mode: 0o600 });
     return {
       archives: "stream",
       kind: "tar",

@@ -22,6 +22,8 @@ export interface TarJob {
   readonly omit: readonly string[];
   /** Folders whose content is left out, by path. */
   readonly empty: readonly string[];
+  /** A file with patternList() of these two, for which a command line may be too short. */
+  readonly listFile?: string;
   /** Longer paths are left out: the bytes from the root to the end. */
   readonly longestPath?: number;
   /** Write no archive but the names of its members, a line each. */
@@ -52,10 +54,8 @@ export const tarFlags: readonly string[] = [
  * extended attributes; the format is pax (POSIX.1-2001), which `--xattrs` needs and any tar reads.
  */
 export function tarCommand(job: TarJob): Command {
-  // The root itself is ".", and then all names begin with "./" until they are stored.
-  const whole = job.folders.some(({ path }) => path === "/");
-  const prefix = whole ? "./" : "";
-  const name = (path: string) => prefix + path.replace(/^\/+/, "");
+  const whole = isWhole(job);
+  const name = nameIn(job);
   const anywhere = job.exclude.filter((pattern) => !isFromRoot(pattern)).map(tidy);
   return {
     program: "tar",
@@ -66,8 +66,9 @@ export function tarCommand(job: TarJob): Command {
       ...(job.excludeCaches ? ["--exclude-caches"] : []),
       "--wildcards",
       "--anchored",
-      ...job.omit.map((path) => excludeFlag(escapePattern(name(path)))),
-      ...job.empty.map((path) => excludeFlag(`${escapePattern(name(path))}/*`)),
+      ...(job.listFile === undefined
+        ? placePatterns(job).map(excludeFlag)
+        : [`--exclude-from=${job.listFile}`]),
       ...job.exclude.filter(isFromRoot).map((pattern) => excludeFlag(name(tidy(pattern)))),
       ...(job.longestPath === undefined
         ? []
@@ -83,6 +84,29 @@ export function tarCommand(job: TarJob): Command {
       ]),
     ],
   };
+}
+
+const isWhole = ({ folders }: TarJob) => folders.some(({ path }) => path === "/");
+
+/** The root itself is ".", and then all names begin with "./" until they are stored. */
+function nameIn(job: TarJob): (path: string) => string {
+  const prefix = isWhole(job) ? "./" : "";
+  return (path) => prefix + path.replace(/^\/+/, "");
+}
+
+function placePatterns(job: TarJob): string[] {
+  const name = nameIn(job);
+  return [
+    ...job.omit.map((path) => escapePattern(name(path))),
+    ...job.empty.map((path) => `${escapePattern(name(path))}/*`),
+  ];
+}
+
+/** What is omitted and empty, as `tar --exclude-from` takes it: a line each, without spaces at its end. */
+export function patternList(job: TarJob): string {
+  return placePatterns(job).map((pattern) =>
+    withWildcard(pattern).replaceAll("\n", "?").replaceAll(/\s/g, "[$&]") + "\n"
+  ).join("");
 }
 
 const isFromRoot = (pattern: string) => pattern.startsWith("/");
@@ -104,11 +128,13 @@ const isOfOneName = (pattern: string) => /^\*?[^*?[\\/]*\*?$/.test(pattern);
  * For the same reason each pattern has a wildcard: those without one tar looks up by all the parts of a
  * path, the more the deeper, while fnmatch(3) most often is done at the first letter.
  */
-function excludeFlag(pattern: string): string {
+function withWildcard(pattern: string): string {
   const isPlain = !/[*?[]|\\$/.test(pattern.replaceAll(/\\./gs, ""));
   const start = /^((?:\\.|[^\\A-Za-z0-9])*)([A-Za-z0-9])/s;
-  return `--exclude=${isPlain ? pattern.replace(start, "$1[$2]") : pattern}`;
+  return isPlain ? pattern.replace(start, "$1[$2]") : pattern;
 }
+
+const excludeFlag = (pattern: string) => `--exclude=${withWildcard(pattern)}`;
 
 const controls: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11 };
 

@@ -3,6 +3,7 @@ import { PlasmaError } from "../../../src/errors.ts";
 import {
   judgeTar,
   mayDropLine,
+  patternList,
   requireGnuTar,
   tarCommand,
   type TarJob,
@@ -210,6 +211,33 @@ for (const folders of [["/"], ["/etc", "/srv"]]) {
     assertEquals(await tree.members({ folders, longestPath: 9 }), ["srv/x"]);
   });
 }
+
+Deno.test("row 53: tarCommand() leaves out the same by a list as by its command line", async () => {
+  const odd = ["a ", "a\t", "b\nc", "*", "[d]", "e\\f", "plain", " g", "#h", "!i", "ä"];
+  for (const folders of [["/"], ["/p"]]) {
+    using tree = new Tree(...[...odd, "a", "bxc?"].map((name) => `p/${name}/file`), "p/zoe/x");
+    const places = odd.map((name) => `/p/${name}`);
+    for (const how of ["omit", "empty"] as const) {
+      const job = { [how]: places };
+      const byArguments = await tree.members({ folders, ...job });
+      // The first line of a folder with two.
+      const others = byArguments.filter((member) => member !== "p/b");
+      assertEquals(others, ["p/a/file", "p/bxc?/file", "p/zoe/x"]);
+      const listFile = tree.folder.write(
+        "list",
+        patternList({
+          folders: folders.map((path) => ({ root: "", path })),
+          exclude: [],
+          excludeCaches: false,
+          omit: [],
+          empty: [],
+          ...job,
+        }),
+      );
+      assertEquals(await tree.members({ folders, ...job, listFile }), byArguments);
+    }
+  }
+});
 
 Deno.test("row 53: judgeTar() tells a tar that lost its way from one that met a bad file", () => {
   const codeOf = (...messages: string[]) =>
