@@ -166,7 +166,7 @@ class Sender {
   readonly #leftOut: string[] = [];
 
   /**
-   * What this machine cannot send, such as paths beyond 4096 bytes, costs nobody else the backup.
+   * What btrfs cannot send or receive, such as paths of 4096 bytes, costs nobody else the backup.
    *
    * @throws {PlasmaError} if a configured folder lies in it
    */
