@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
 import { startPlasma } from "../support/plasma.ts";
 import { descendants } from "../support/processes.ts";
-import { assertNothingLeft, writeConfig, writeLargeData } from "../support/runs.ts";
+import { assertNothingLeft, longUpload, writeConfig, writeLargeData } from "../support/runs.ts";
 import { plasma } from "../support/plasma.ts";
 import { until } from "../support/sh.ts";
 import { type Role, UploadUnderWay } from "../support/upload.ts";
@@ -34,7 +34,8 @@ for (const [way, role, said] of victims) {
 
 Deno.test("kill -9 of the agent, alone or with all it has started, leaves no archive (row 23)", async () => {
   // Both at once: what is left of their SSH connections takes some seconds to end.
-  await using alone = await UploadUnderWay.start("ssh");
+  // The first is not to be done when the second is under way.
+  await using alone = await UploadUnderWay.start("ssh", { bytes: 4 * longUpload });
   await using together = await UploadUnderWay.start("ssh");
   Deno.kill(alone.pid, "SIGKILL");
   const family = [{ pid: together.pid }, ...await descendants(together.pid)];
