@@ -16,8 +16,6 @@ import { runAllHooks } from "./hooks.ts";
 import { commit, discardPending, findCommitted } from "./commit.ts";
 import { retrying } from "./retry.ts";
 import { sendSubvolumes } from "./send.ts";
-import { quotePlace } from "../strategies/long_paths.ts";
-import { strainOf } from "../strategies/tar_command.ts";
 import { StagingFile } from "./staging.ts";
 
 /** A new archive. */
@@ -125,17 +123,12 @@ async function bounding<T>(
   try {
     return await archive(source);
   } catch (error) {
-    const strain = strainOf(error);
-    if (strain === undefined || source.bound === undefined) throw error;
-    log.warning(`${describeError(error)}: looking for paths that are too long for it`);
-    const { command, places, problem } = await source.bound(signal);
-    // Whoever gives up by himself has met such paths, though others may hide them now.
-    if (strain === "killed" && places.length === 0) throw error;
-    log.info("archiving again, without them");
+    const bounded = await source.bound?.(error, signal);
+    if (bounded === undefined) throw error;
+    const { command, warnings, problem } = bounded;
+    log.warning(`${describeError(error)}: archiving again without what is too much for it`);
     const result = await archive({ ...source, command });
-    outcome.warnings.push(
-      ...places.map((path) => `left out: long paths below ${quotePlace(path)}`),
-    );
+    outcome.warnings.push(...warnings);
     outcome.problems.push(problem);
     return result;
   }

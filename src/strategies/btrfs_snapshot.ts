@@ -120,7 +120,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
         kind: "tar",
         frozen: true,
         command: within(tarCommand(job)),
-        bound: (signal) => boundPaths(job, within, signal),
+        bound: (error, signal) => boundPaths(error, job, within, signal),
         judge(exit, messages) {
           if (exit.code === topFailed) {
             throw new PlasmaError("snapshot", messages.join(" / "), { code: "source" });

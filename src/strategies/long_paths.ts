@@ -1,6 +1,6 @@
 import { type Command, type Exit, start } from "../system/process.ts";
 import { isDelayedFailure } from "../system/tar_messages.ts";
-import { pathIn, tarCommand, type TarJob } from "./tar_command.ts";
+import { pathIn, strainOf, tarCommand, type TarJob } from "./tar_command.ts";
 
 /**
  * What nobody but an attacker or a program gone mad makes: folders that are nested by the thousand. In
@@ -23,22 +23,27 @@ const patienceMs = 3600_000;
 /** A command that archives what tar can cope with. */
 export interface Bounded {
   readonly command: Command;
-  /** The folders in which it leaves something out, as far as they are known. */
-  readonly places: readonly string[];
-  /** What is left out, for the user. */
+  /** The places in which it leaves something out, as far as they are known. */
+  readonly warnings: readonly string[];
+  /** All of it in a line. */
   readonly problem: string;
 }
 
 /**
  * The command for a job without the paths that are too long for tar, and what it leaves out.
  *
+ * @param error by which tar ended
  * @param within makes of a command of tar the one that sees the folders
+ * @returns undefined if tar has not ended because of such paths
  */
 export async function boundPaths(
+  error: unknown,
   job: TarJob,
   within: (command: Command) => Command,
   signal: AbortSignal,
-): Promise<Bounded> {
+): Promise<Bounded | undefined> {
+  const strain = strainOf(error);
+  if (strain === undefined) return undefined;
   const encoder = new TextEncoder();
   const longest = Math.max(...job.folders.map(({ path }) => encoder.encode(path).length));
   const longestPath = longest + mostBytes;
@@ -49,9 +54,11 @@ export async function boundPaths(
     longestPath: longestPath + 1 + longestName,
   });
   const found = await findPlaces(within(names), longestPath, signal);
+  // Whoever gives up by himself has met such paths, though others may hide them now.
+  if (strain === "killed" && found.places.length === 0) return undefined;
   return {
     command: within(tarCommand({ ...job, longestPath })),
-    places: found.places,
+    warnings: found.places.map((path) => `left out: long paths below ${quotePlace(path)}`),
     problem: describe(found, longestPath),
   };
 }

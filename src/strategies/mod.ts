@@ -97,11 +97,12 @@ export interface StreamSource extends OpenSource {
    */
   judge(exit: Exit, messages: readonly string[]): readonly string[];
   /**
-   * If the program has failed with the code "exhausted" or "killed": what to run in its place.
+   * What to run in place of the program, if it has met something that it cannot cope with.
    *
-   * @returns the command, and what is wrong with the archive then
+   * @param error what judge() has thrown
+   * @returns undefined if that would not help
    */
-  bound?(signal: AbortSignal): Promise<Bounded>;
+  bound?(error: unknown, signal: AbortSignal): Promise<Bounded | undefined>;
   /** Whether judge() need not see a line of the program's messages, but only how many there were. */
   readonly mayDrop?: (line: string) => boolean;
 }

@@ -119,7 +119,7 @@ export class TarStrategy implements Strategy {
       kind: "tar",
       frozen: false,
       command: tarCommand(job),
-      bound: (signal) => boundPaths(job, (command) => command, signal),
+      bound: (error, signal) => boundPaths(error, job, (command) => command, signal),
       judge: (exit, messages) => judgeTar(exit, messages, () => true, excusing),
       mayDrop: (line) => mayDropLine(line, () => true, excusing),
       close: () => Promise.resolve([]),

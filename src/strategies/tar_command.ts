@@ -102,10 +102,13 @@ function placePatterns(job: TarJob): string[] {
   ];
 }
 
-/** What is omitted and empty, as `tar --exclude-from` takes it: a line each, without spaces at its end. */
+/**
+ * What is omitted and empty, as `tar --exclude-from` takes it: a line each, of which tar cuts off what is
+ * space to isspace(3) in the locale "C".
+ */
 export function patternList(job: TarJob): string {
   return placePatterns(job).map((pattern) =>
-    withWildcard(pattern).replaceAll("\n", "?").replaceAll(/\s/g, "[$&]") + "\n"
+    withWildcard(pattern).replaceAll("\n", "?").replaceAll(/[ \t\v\f\r]/g, "[$&]") + "\n"
   ).join("");
 }
 

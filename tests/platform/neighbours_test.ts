@@ -184,23 +184,6 @@ btrfsTest("row 52: a live place that is swapped meanwhile is not archived", asyn
   await sh("sh", "-c", 'rm "$0/folder" && mv "$0/aside" "$0/folder"', own);
 });
 
-btrfsTest("row 53: folders that a user nests too deep for tar", async (site) => {
-  const own = await makeSource(site);
-  await sh("perl", "-e", 'chdir shift; for (1..4000) { mkdir "a"; chdir "a" or die }', own);
-  site.write("btrfs/data/zoe/file");
-  // With the stack of 8 MiB that is usual it takes some 15,000 folders.
-  site.fake("tar", 'ulimit -Ss 1024; exec "$real" "$@"');
-  const { code, lastLine } = await site.backUp(["btrfs/data"]);
-  assertEquals(code, 3, lastLine);
-  assertMatch(lastLine, /bytes are left out, .*: below "\S+data\/user\/a/);
-  const members = await site.members();
-  for (const name of ["file", "user/file", "zoe/file"]) {
-    assert(members.includes(`btrfs/data/${name}`), `${members.slice(0, 20)}`);
-  }
-  await site.assertNothingLeft();
-  await sh("rm", "-r", own + "/a");
-}, ["program perl"]);
-
 btrfsTest("row 53: a live filesystem that is unmounted meanwhile", async (site) => {
   await makeSource(site);
   const live = await site.tmpfs("btrfs/data/live");

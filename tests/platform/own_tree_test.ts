@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh } from "../support/sh.ts";
@@ -169,3 +169,23 @@ while ($left > 0) {
   my $n = $left > 257 ? 250 : $left > 250 ? 200 : $left;
   mkdir "d" x $n; chdir "d" x $n or die; $left -= $n + 1;
 }`;
+
+btrfsTest("row 53: folders that a user nests too deep for tar", async (site) => {
+  await site.subvolume("btrfs/data");
+  site.write("btrfs/data/file");
+  const own = await site.subvolume("btrfs/data/user");
+  site.write("btrfs/data/user/file");
+  await sh("perl", "-e", 'chdir shift; for (1..4000) { mkdir "a"; chdir "a" or die }', own);
+  site.write("btrfs/data/zoe/file");
+  // With the stack of 8 MiB that is usual it takes some 15,000 folders.
+  site.fake("tar", 'ulimit -Ss 1024; exec "$real" "$@"');
+  const { code, lastLine } = await site.backUp(["btrfs/data"]);
+  assertEquals(code, 3, lastLine);
+  assertMatch(lastLine, /bytes are left out, .*: below "\S+data\/user\/a/);
+  const members = await site.members();
+  for (const name of ["file", "user/file", "zoe/file"]) {
+    assert(members.includes(`btrfs/data/${name}`), `${members.slice(0, 20)}`);
+  }
+  await site.assertNothingLeft();
+  await sh("rm", "-r", own + "/a");
+}, ["program perl"]);

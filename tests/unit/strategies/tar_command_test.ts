@@ -213,7 +213,21 @@ for (const folders of [["/"], ["/etc", "/srv"]]) {
 }
 
 Deno.test("row 53: tarCommand() leaves out the same by a list as by its command line", async () => {
-  const odd = ["a ", "a\t", "b\nc", "*", "[d]", "e\\f", "plain", " g", "#h", "!i", "ä"];
+  const odd = [
+    "a ",
+    "a\t",
+    "b\nc",
+    "*",
+    "[d]",
+    "e\\f",
+    "plain",
+    " g",
+    "#h",
+    "!i",
+    "ä",
+    "j\u00a0k",
+    "l\u3000",
+  ];
   for (const folders of [["/"], ["/p"]]) {
     using tree = new Tree(...[...odd, "a", "bxc?"].map((name) => `p/${name}/file`), "p/zoe/x");
     const places = odd.map((name) => `/p/${name}`);
