@@ -31,7 +31,7 @@ export async function rotateFolder(
   using _lock = dryRun ? undefined : await folder.lock();
   const { archives, sidecars, foreign } = folder.contents();
   const times = planTimes(now, folder.policy.keepWithinSeconds);
-  const needed = neededParents(folder, archives);
+  const needed = neededParents(folder, archives, now);
   const decisions = planRotation(archives, folder.policy, times, ({ name }) => needed.has(name));
   const doomed = decisions.filter(({ keep }) => !keep);
 
@@ -66,12 +66,24 @@ function planTimes(now: Temporal.PlainDateTime, keepWithinSeconds: number): Plan
 }
 
 /**
+ * An agent that has not stored for so many days sends all of it when it comes back. A thief can invent
+ * any number of agents: what he stored as theirs is not to stay for ever.
+ */
+const neededDays = 100;
+
+/**
  * The archives that agents need as parents. An agent keeps the snapshots of the newest archive that it
  * has stored here and no older ones; whose an archive is says its manifest.
  */
-function neededParents(folder: StorageFolder, archives: readonly ArchiveName[]): Set<string> {
+function neededParents(
+  folder: StorageFolder,
+  archives: readonly ArchiveName[],
+  now: Temporal.PlainDateTime,
+): Set<string> {
+  const since = stampOf(now.subtract({ days: neededDays }));
   const newest = new Map<string, ArchiveName>();
-  for (const archive of archives.filter(({ name }) => isSubvolumeArchive(name))) {
+  for (const archive of archives) {
+    if (!isSubvolumeArchive(archive.name) || archive.stamp < since) continue;
     const run = readManifest(`${folder.path}/${archive.name}`)?.run;
     const owner = run === undefined ? undefined : runOwner(run);
     if (owner === undefined) continue;

@@ -112,16 +112,20 @@ sendOverSshTest("list, status and verify know the archives", async (site, nights
 });
 
 sendTest(
-  "rotate deletes archives as a whole, but not the newest of an agent",
+  "rotate deletes archives as a whole, but the newest of an agent only after 100 days",
   async (site, nights) => {
     await makeTree(site);
     await nights.runWell();
-    const old = redate(nights, "20200101-0000-daily.btrfs");
+    const daysAgo = (days: number) => {
+      const date = Temporal.Now.plainDateISO().subtract({ days });
+      return `${date.toString().replaceAll("-", "")}-0000-daily`;
+    };
+    const old = redate(nights, `${daysAgo(99)}.btrfs`);
     await nights.runWell();
-    const parent = redate(nights, "20200102-0000-daily.btrfs");
+    const parent = redate(nights, `${daysAgo(98)}.btrfs`);
     site.write("store/backups/plasma-rotate.json", JSON.stringify({ policy: { daily: 1 } }));
     // Of another agent, newer, so that the policy keeps this one only.
-    const other = site.write("store/backups/20300101-0000-daily.tar", "");
+    const other = site.write(`store/backups/${daysAgo(1)}.tar`, "");
     const dry = await plasma(["rotate", "--dry-run", nights.storage]);
     assertEquals(dry.code, 0, dry.stderr);
     assertEquals(nights.archives.length, 3);
@@ -141,6 +145,12 @@ sendTest(
     Deno.removeSync(other);
     const { stderr } = await nights.runWell();
     assert(!/sending all/.test(stderr), stderr);
+    // Agents that a thief has invented do not come back.
+    site.write(`store/backups/${daysAgo(1)}.tar`, "");
+    const gone = redate(nights, `${daysAgo(101)}.btrfs`);
+    const later = await plasma(["rotate", nights.storage]);
+    assertEquals(later.code, 0, later.stderr);
+    assertEquals(archivesIn(nights.storage).includes(gone), false);
   },
 );
 
