@@ -13,7 +13,7 @@ import {
 import type { ServerLimits } from "../stores/server.ts";
 import type { UploadLimits } from "../stores/upload_limits.ts";
 import { parseDuration, parseSize } from "../config/values.ts";
-import { type Place, takePlace } from "../system/places.ts";
+import { awaitPlace, type Place, takePlace } from "../system/places.ts";
 import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS] [LIMITS]
@@ -54,6 +54,13 @@ const chunkBytes = 256 << 10;
  */
 const maximumSessions = 64;
 
+/**
+ * So many of them do something at a time, the others wait for their turn: with all that a storage folder
+ * can hold a request takes up to 300 MB.
+ */
+const maximumWorking = 4;
+const turnSeconds = 40;
+
 /** The places of a key for what may take hours, and for a verification also a gigabyte and a half. */
 const longPlaces = { downloads: 8, verifications: 2 } as const;
 
@@ -82,12 +89,19 @@ async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<
   const answer = (line: string) =>
     write(new TextEncoder().encode(line), Math.min(answerTimeoutSeconds, idleSeconds));
   let place: Place | undefined;
+  let turn: Place | undefined;
   let request;
   try {
-    place = await takePlace(sessionsOf(root), maximumSessions);
+    const sessions = sessionsOf(root);
+    place = await takePlace(sessions, maximumSessions);
     if (place === undefined) throw busy(`${maximumSessions} connections`);
     requireSafePath();
     request = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
+    // Without a root it is the key of a login that may do everything, for many storage folders.
+    if (root !== undefined) {
+      turn = await awaitPlace(`working-${sessions}`, maximumWorking, turnSeconds);
+      if (turn === undefined) throw busy(`${maximumWorking} requests`);
+    }
   } catch (error) {
     if (!(error instanceof PlasmaError)) throw error;
     await answer(formatRefusal(error));
@@ -101,13 +115,16 @@ async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<
       prefix: request.rest,
       answer,
       send: (bytes: Uint8Array) => write(bytes, idleSeconds),
-      onUpload: () => place?.giveBack(),
+      onUpload() {
+        place?.giveBack();
+        turn?.giveBack();
+      },
       async enter(what: keyof typeof longPlaces) {
-        // Without a root it is the key of a login that may do everything, for many storage folders.
         const count = root === undefined ? maximumSessions : longPlaces[what];
         const longPlace = await takePlace(`${what}-${sessionsOf(root)}`, count);
         if (longPlace === undefined) throw busy(`${count} ${what}`);
         place?.giveBack();
+        turn?.giveBack();
         place = longPlace;
       },
     };

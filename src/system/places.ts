@@ -30,6 +30,28 @@ export async function takePlace(name: string, count: number): Promise<Place | un
   return undefined;
 }
 
+/**
+ * As {@link takePlace}, but wait until there is a place.
+ *
+ * @returns undefined if there was none for so many seconds
+ */
+export async function awaitPlace(
+  name: string,
+  count: number,
+  seconds: number,
+): Promise<Place | undefined> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const place = await takePlace(name, count);
+    // Where Deno can only wait for a lock, each further try would hold up a thread.
+    if (place !== undefined || !canTryLock || performance.now() >= deadline) return place;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs * (1 + Math.random())));
+  }
+}
+
+/** How often all places are tried, in milliseconds, and up to half as often. */
+const pauseMs = 100;
+
 /** Whether Deno can try to take a lock: since 2.9. Before it can only wait for one. */
 const canTryLock = "tryLockSync" in Deno.FsFile.prototype;
 
