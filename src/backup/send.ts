@@ -18,7 +18,8 @@ import { move, type StoredBytes, type TransferContext } from "./attempt.ts";
 import { commit, discardPending, findCommitted } from "./commit.ts";
 import type { Run } from "./context.ts";
 import { isTransient, retrying } from "./retry.ts";
-import { firstBatch, type PlannedSend, planSends, sendWhole } from "./send_plan.ts";
+import { Refusals } from "./refusals.ts";
+import { firstBatch, type PlannedSend, planSends } from "./send_plan.ts";
 
 /**
  * Send subvolumes one after the other, through one connection, and commit them together. Of each only
@@ -56,12 +57,6 @@ export async function sendSubvolumes(
 
 const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code === "receive";
 
-/**
- * After so many refused increments nothing is built any more upon what the store had before, and after
- * twice as many nothing upon anything.
- */
-const mostRefusals = 3;
-
 /** `btrfs receive` on paths that are too long for it, though `btrfs send` could still follow them. */
 const tooLong = /path invalid|name too long/i;
 
@@ -94,10 +89,9 @@ class Sender {
   readonly #names: ReadonlyMap<SentSubvolume, string>;
   readonly #records: SubvolumeRecord[] = [];
   readonly #sent: SentSubvolume[] = [];
-  readonly #refused = new Set<string>();
+  readonly #refusals = new Refusals();
   readonly #stored: ReadonlySet<string>;
   #bytes = 0;
-  #refusals = 0;
   #batches = 0;
 
   constructor(
@@ -120,13 +114,15 @@ class Sender {
       const plan = firstBatch(this.#plan());
       const received = await this.#send(plan);
       if (received === undefined) continue;
-      const { count, refusal, isSendsOwn = false } = received;
-      for (const { subvolume } of plan.slice(0, count)) this.#noteSent(subvolume);
-      const next = plan[count];
-      if (next === undefined && refusal === undefined) continue;
+      const { refusal, isSendsOwn = false } = received;
+      const missing = new Set(received.missing);
+      for (const [index, one] of plan.entries()) if (!missing.has(index)) this.#noteSent(one);
+      const left = plan.filter((_, index) => missing.has(index));
+      if (left.length === 0 && refusal === undefined) continue;
       const isOfItsPaths = isSendsOwn || tooLong.test(refusal ?? "");
-      if (isOfItsPaths && next !== undefined && isLast(next)) this.#leaveOut(next, refusal);
-      else this.#noteRefusal(next, refusal);
+      if (isOfItsPaths && left[0] !== undefined && isLast(left[0])) {
+        this.#leaveOut(left[0], refusal);
+      } else this.#noteRefusal(left, refusal);
     }
     if (this.#records.length === 0) throw new PlasmaError("send", this.#leftOut.join("; "));
     const { id } = this;
@@ -134,33 +130,33 @@ class Sender {
   }
 
   #plan(): readonly PlannedSend[] {
-    const waiting = [...this.#waiting];
-    const held = {
+    const { parents: refused, whole } = this.#refusals;
+    return planSends([...this.#waiting], {
       stored: this.#stored,
       sent: this.#sent,
-      refused: this.#refused,
-      isTrusted: this.#refusals < mostRefusals,
-    };
-    // Whatever the reason is: each further refusal would cost a connection.
-    if (this.#refusals >= 2 * mostRefusals) return waiting.map((one) => sendWhole(one, held));
-    return planSends(waiting, held);
+      refused,
+      whole,
+    });
   }
 
-  #noteSent(subvolume: SentSubvolume): void {
+  #noteSent(one: PlannedSend): void {
+    const { subvolume } = one;
+    this.#refusals.noteAccepted(one);
     this.#waiting.delete(subvolume);
     this.#sent.push(subvolume);
     this.#records.push(this.#recordOf(subvolume));
   }
 
   /** @throws {PlasmaError} if there is no other way to send it */
-  #noteRefusal(next: PlannedSend | undefined, refusal = "the streams were cut short"): void {
+  #noteRefusal(
+    [next, ...following]: readonly PlannedSend[],
+    refusal = "the streams were cut short",
+  ): void {
     if (next === undefined || isLast(next)) {
       throw refusalError(next === undefined ? refusal : `${next.subvolume.path}: ${refusal}`);
     }
-    const { path, snapshot } = next.subvolume;
-    this.run.log.warning(`${path}: no increment possible: ${refusal}`);
-    this.#refused.add((next.parent ?? snapshot).identity);
-    this.#refusals++;
+    this.run.log.warning(`${next.subvolume.path}: no increment possible: ${refusal}`);
+    this.#refusals.noteRefused(next, following);
   }
 
   readonly #leftOut: string[] = [];
@@ -204,7 +200,7 @@ class Sender {
     await using reception = await store.receive(this.id, { stream, orders }).catch((error) => {
       const copies = orders.filter(({ copy }) => copy);
       if (!isRefusal(error) || copies.length === 0) throw error;
-      for (const { identity } of copies) this.#refused.add(identity);
+      for (const { identity } of copies) this.#refusals.noteGone(identity);
       return undefined;
     });
     if (bytes === undefined || reception === undefined) return await reception?.finish();
@@ -216,10 +212,10 @@ class Sender {
       this.context.signal.throwIfAborted();
       if (isTransient(error) || isOfAll(error)) throw error;
       // A stream that was refused, or a snapshot that could not be sent: what came before it counts.
-      const { count } = await reception.finish();
-      if (count === plan.length) throw error;
+      const { missing } = await reception.finish();
+      if (missing.length === 0) throw error;
       const isSendsOwn = error instanceof PlasmaError && error.code === "source";
-      return { count, refusal: reasonOf(error), isSendsOwn };
+      return { missing, refusal: reasonOf(error), isSendsOwn };
     } finally {
       this.#bytes += moved;
     }
@@ -237,7 +233,7 @@ class Sender {
   #tellFull(path: string): void {
     if (this.#told.has(path)) return;
     this.#told.add(path);
-    const why = this.#refusals === 0 ? ": no common snapshot" : "";
+    const why = this.#refusals.isNone ? ": no common snapshot" : "";
     this.run.log.info(`${path}: sending all of it${why}`);
   }
 

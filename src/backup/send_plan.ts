@@ -13,16 +13,6 @@ export interface PlannedSend {
   readonly clones: readonly SentSnapshot[];
 }
 
-/** A subvolume upon nothing: all of it, unless the store has it. */
-export const sendWhole = (
-  subvolume: SentSubvolume,
-  { stored, refused }: Pick<Held, "stored" | "refused">,
-): PlannedSend => {
-  const { identity } = subvolume.snapshot;
-  const copy = stored.has(identity) && !refused.has(identity);
-  return { subvolume, copy, parent: undefined, clones: [] };
-};
-
 /** What the store has, or will have when a subvolume's turn comes. */
 export interface Held {
   /** The identities that the store had before the run. */
@@ -31,8 +21,8 @@ export interface Held {
   readonly sent: readonly SentSubvolume[];
   /** Identities that must not be built upon: the store refused what did. */
   readonly refused: ReadonlySet<string>;
-  /** False if nothing is to be built upon what the store had before; copies are still made of it. */
-  readonly isTrusted: boolean;
+  /** What is not to be built upon anything; if the store has it as it is, it is copied all the same. */
+  readonly whole: ReadonlySet<SentSubvolume>;
 }
 
 /** `btrfs send` gets slower with each clone source; those that are nearest share most. */
@@ -47,10 +37,9 @@ const mostClones = 8;
  */
 export function planSends(
   subvolumes: readonly SentSubvolume[],
-  { stored, sent, refused, isTrusted }: Held,
+  { stored, sent, refused, whole }: Held,
 ): PlannedSend[] {
-  const isStored = ({ identity }: SentSnapshot) => stored.has(identity) && !refused.has(identity);
-  const isHeld = (snapshot: SentSnapshot) => isTrusted && isStored(snapshot);
+  const isHeld = ({ identity }: SentSnapshot) => stored.has(identity) && !refused.has(identity);
   const newestHeld = ({ snapshot, parents }: SentSubvolume) =>
     [snapshot, ...parents].find(isHeld) ?? [];
   const all = [...sent, ...subvolumes];
@@ -74,9 +63,9 @@ export function planSends(
         .filter((one) => one !== subvolume && !waiting.has(one));
       const near = nearestFirst(around, subvolume).map(({ snapshot }) => snapshot)
         .filter(({ identity }) => !refused.has(identity));
-      const parent = parents.find(isHeld) ?? nearest;
+      const parent = whole.has(subvolume) ? undefined : parents.find(isHeld) ?? nearest;
       const others = [...near, ...kept.slice(0, mostClones), ...common];
-      const copy = isStored(snapshot);
+      const copy = isHeld(snapshot);
       plan.push(
         copy || parent === undefined
           ? { subvolume, copy, parent: undefined, clones: [] }

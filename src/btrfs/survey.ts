@@ -18,7 +18,7 @@ import { type Filesystem, type Frozen, type Part, type Reach, reachOf } from "./
 import { visiblePaths, withoutParts } from "./reach.ts";
 import { type Snapshot, snapshotsIn } from "./snapshots.ts";
 import { findById, isUtf8, type Listing, listSubvolumes, type Subvolume } from "./filesystem.ts";
-import { beyondOf } from "./surplus.ts";
+import { beyondOf, type Room } from "./surplus.ts";
 import { namespaceFlags } from "../system/namespace.ts";
 import { type Top, topOf } from "./tops.ts";
 
@@ -49,9 +49,11 @@ export interface Findings {
   readonly problems: readonly string[];
 }
 
-interface Limits {
-  readonly subvolumes: number;
-  readonly pathLength: number;
+interface Limits extends Room {
+  /** So many bytes the path of a subvolume may take in JSON. */
+  readonly pathBytes: number;
+  /** What a subvolume takes of all the bytes that there are. */
+  bytesFor(path: string): number;
 }
 
 export interface SurveyOptions {
@@ -61,7 +63,7 @@ export interface SurveyOptions {
   isExcluded(path: string): boolean;
   /** Whether subvolumes are left out of which only a part can be seen. */
   readonly needsWhole?: boolean;
-  /** What an archive can hold: so many subvolumes, and paths of so many characters. */
+  /** What an archive can hold. */
   readonly limits?: Limits;
   /** What the run writes itself. */
   readonly ownPaths: readonly string[];
@@ -143,8 +145,9 @@ function hiddenIn(roots: readonly Root[], filesystems: readonly ListedFilesystem
 }
 
 /** Leave out what an archive cannot hold. */
-function withinLimits(findings: Findings, { subvolumes, pathLength }: Limits): Findings {
-  const isLong = ({ path }: Root) => bytesInJson(path) > pathLength;
+function withinLimits(findings: Findings, limits: Limits): Findings {
+  const { subvolumes, bytes, pathBytes } = limits;
+  const isLong = ({ path }: Root) => bytesInJson(path) > pathBytes;
   const isNeeded = (root: Root) => foldersIn(findings, root).length > 0;
   const long = new Set(findings.roots.filter(isLong).map(keyOf));
   const beyond = beyondOf(
@@ -152,18 +155,20 @@ function withinLimits(findings: Findings, { subvolumes, pathLength }: Limits): F
       root,
       path: root.path,
       id: root.subvolume.id,
+      bytes: limits.bytesFor(root.path),
       isNeeded: isNeeded(root),
     })),
-    subvolumes,
+    limits,
   ).map(({ root }) => root);
   if (long.size === 0 && beyond.length === 0) return findings;
   const reaches = findings.reaches.map((reach) =>
     withoutParts(reach, ({ origin }) => {
       if (origin.kind === "live" || !long.has(keyOf(origin))) return undefined;
-      const reason = `its path takes more than ${pathLength} bytes in a manifest`;
+      const reason = `its path takes more than ${pathBytes} bytes in a manifest`;
       return { reason, isMissed: false, isProblem: true };
     })
   );
+  const some = listSome(beyond.map(({ path }) => path));
   const surplus = new Set(beyond.map(keyOf));
   const isSurplus = ({ origin }: Part) => origin.kind === "frozen" && surplus.has(keyOf(origin));
   return {
@@ -178,7 +183,8 @@ function withinLimits(findings: Findings, { subvolumes, pathLength }: Limits): F
       ...findings.problems,
       ...(beyond.length === 0 ? [] : [
         `source: ${beyond.length} subvolumes are left out, as an archive holds no more than ` +
-        `${subvolumes}: ${listSome(beyond.map(({ path }) => path))}; delete or exclude some`,
+        `${subvolumes}, whose paths take no more than ${bytes >> 20} MiB: ${some}; delete or ` +
+        "exclude some",
       ]),
     ],
   };

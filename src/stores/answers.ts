@@ -30,8 +30,11 @@ export const helloAnswer = v.object({
 
 export const readyAnswer = v.object({ ready: v.literal(true) });
 
-/** How many of the subvolumes have come, and why the next one has not. */
-export const receivedAnswer = v.object({ count: byteCount, refusal: v.optional(words) });
+/** Which of the subvolumes have not come, by their indexes, and why the first of them has not. */
+export const receivedAnswer = v.object({
+  missing: v.array(byteCount),
+  refusal: v.optional(words),
+});
 
 export const commitAnswer = v.object({ name: archiveName });
 

@@ -9,7 +9,7 @@ import { arrivedSubvolumes } from "./arrivals.ts";
 import { copyStored } from "./copy_stored.ts";
 import type { StorageFolder } from "./folder.ts";
 import { countOthers, incomingFiles, isPresent, removeDeadUploads } from "./incoming.ts";
-import type { SubvolumeRecord } from "./manifest.ts";
+import { requireRoom, type SubvolumeRecord } from "./manifest.ts";
 import {
   type ReceiveBatch,
   type Received,
@@ -59,6 +59,12 @@ export interface ReceiveOptions {
   readonly limits?: UploadLimits | undefined;
 }
 
+/** What is to come, and what came for the same upload before. */
+interface Wanted {
+  readonly orders: readonly ReceiveOrder[];
+  readonly earlier: readonly SubvolumeRecord[];
+}
+
 /** If more comes beside what was announced all of it is given up. */
 const mostBeside = 16;
 
@@ -66,7 +72,6 @@ const mostBeside = 16;
 export class IncomingSubvolumes implements Reception {
   readonly durable = false;
   readonly #watch: ReceiveWatch | undefined;
-  readonly #earlier: readonly SubvolumeRecord[];
   readonly #expected: readonly (SubvolumeRecord | ReceiveOrder)[];
   #received: Promise<Received> | undefined;
   #isOver = false;
@@ -74,7 +79,7 @@ export class IncomingSubvolumes implements Reception {
   private constructor(
     readonly storage: StorageFolder,
     readonly id: RunId,
-    readonly batch: ReceiveBatch,
+    readonly wanted: Wanted,
     readonly places: Places,
     readonly lock: UploadLock,
     readonly pipes: PipeFolder,
@@ -82,8 +87,7 @@ export class IncomingSubvolumes implements Reception {
     readonly programs: Programs | Consumer | undefined,
     limits: UploadLimits,
   ) {
-    this.#earlier = readLines(places.subvolumes) ?? [];
-    this.#expected = [...this.#earlier, ...batch.orders];
+    this.#expected = [...wanted.earlier, ...wanted.orders];
     const all = programs instanceof Consumer ? programs.programs : programs;
     const pid = all?.children.at(-1)?.process.pid;
     if (pid === undefined) return;
@@ -108,6 +112,8 @@ export class IncomingSubvolumes implements Reception {
       await removeSubvolumeFolder(places.empty);
       for (const folder of [places.arriving, places.empty]) makePrivateFolder(folder);
       const { orders } = batch;
+      const earlier = readLines(places.subvolumes) ?? [];
+      requireRoom([...earlier, ...orders]);
       const stored = await findStoredSubvolumes(
         storage,
         new Set(orders.map(({ identity }) => identity)),
@@ -123,7 +129,8 @@ export class IncomingSubvolumes implements Reception {
           input,
           maxBytes: limits.maxBytes,
         });
-      return new IncomingSubvolumes(storage, id, batch, places, lock, pipes, programs, limits);
+      const wanted = { orders, earlier };
+      return new IncomingSubvolumes(storage, id, wanted, places, lock, pipes, programs, limits);
     } catch (error) {
       // After a refusal the upload may go on.
       const isRefusal = error instanceof PlasmaError && error.code === "receive";
@@ -157,18 +164,16 @@ export class IncomingSubvolumes implements Reception {
     if (this.#watch?.broken !== undefined) throw this.#watch.broken;
     // To look at each would take far longer than to send it.
     if (this.#isTooMuch()) return await this.#giveUp();
-    const { orders } = this.batch;
+    const { orders, earlier } = this.wanted;
     const { arriving, subvolumes } = this.places;
-    const earlier = this.#earlier;
     const arrived = await arrivedSubvolumes(this.storage, this.id, arriving, this.#expected);
     const isInPlace = ({ identity, name }: SubvolumeRecord) => arrived.names.get(identity) === name;
     if (!earlier.every(isInPlace)) return await this.#giveUp();
-    const records: SubvolumeRecord[] = [];
-    for (const { name, path, identity } of orders) {
-      const as = arrived.names.get(identity);
-      if (as === undefined) break;
-      fs.renameSync(`${arriving}/${as}`, `${arriving}/${name}`);
-      records.push({ name, path, identity });
+    const isMissing = ({ identity }: ReceiveOrder) => !arrived.names.has(identity);
+    const records = orders.filter((order) => !isMissing(order))
+      .map(({ name, path, identity }): SubvolumeRecord => ({ name, path, identity }));
+    for (const { name, identity } of records) {
+      fs.renameSync(`${arriving}/${arrived.names.get(identity)}`, `${arriving}/${name}`);
     }
     const kept = new Set([...earlier, ...records].map(({ name }) => name));
     const others = () => namesIn(arriving).filter((name) => !kept.has(name));
@@ -179,13 +184,13 @@ export class IncomingSubvolumes implements Reception {
     appendRecords(subvolumes, records);
     this.lock.touch();
     this.#isOver = true;
-    const count = records.length;
-    if (count === orders.length && left.length === 0 && problem === undefined) return { count };
+    const missing = [...orders.keys()].filter((index) => isMissing(orders[index]!));
+    if (missing.length + left.length === 0 && problem === undefined) return { missing };
     const refusal = problem ?? arrived.problem ??
-      (count < orders.length
-        ? `the streams of only ${count} of ${orders.length} subvolumes came`
+      (missing.length > 0
+        ? `the streams of only ${records.length} of ${orders.length} subvolumes came`
         : `the streams brought ${left.length} entries that were not announced`);
-    return { count, refusal };
+    return { missing, refusal };
   }
 
   #isTooMuch(): boolean {

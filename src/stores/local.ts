@@ -5,7 +5,7 @@ import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
-import type { ReceiveOptions } from "./incoming_subvolumes.ts";
+import type { IncomingSubvolumes, ReceiveOptions } from "./incoming_subvolumes.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
 import { openArchive } from "./local_download.ts";
@@ -48,9 +48,9 @@ export class LocalStore implements Store {
     options: ReceiveOptions,
     id: RunId,
     batch: ReceiveBatch | (() => Promise<ReceiveBatch>),
-  ): Promise<Reception> {
-    const { IncomingSubvolumes } = await import("./incoming_subvolumes.ts");
-    return await IncomingSubvolumes.begin(await this.#open(), id, batch, options);
+  ): Promise<IncomingSubvolumes> {
+    const incoming = await import("./incoming_subvolumes.ts");
+    return await incoming.IncomingSubvolumes.begin(await this.#open(), id, batch, options);
   }
 
   async upload(id: RunId, limits: UploadLimits = {}): Promise<LocalUpload> {

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { PlasmaError } from "../errors.ts";
+import { bytesInJson } from "../system/paths.ts";
 import { readRegularFile } from "../system/regular_file.ts";
 import { runOwner } from "../system/run_id.ts";
 
@@ -35,6 +37,15 @@ const recordEntries = {
 };
 
 export const maximumSubvolumes = 10_000;
+
+/**
+ * So many bytes the records of all subvolumes of an archive may take, as JSON: each request to a storage
+ * reads those of all its archives. 10,000 subvolumes of docker take 3 MB.
+ */
+export const maximumRecordBytes = 8 << 20;
+
+/** What the record of a subvolume takes at most, whatever its name in the archive will be. */
+export const mostRecordBytes = (path: string): number => bytesInJson(path) + 500;
 
 /** The subvolumes that a client wants to send, see ReceiveOrder. */
 export const ordersSchema = v.pipe(
@@ -76,7 +87,24 @@ export function formatManifest(manifest: Manifest): string {
   return JSON.stringify(manifest, null, 2) + "\n";
 }
 
-/** That of 10,000 subvolumes with long paths has less. */
+/**
+ * Make sure that an archive can hold all these. Agents leave out what is more.
+ *
+ * @throws {PlasmaError} if these are too many
+ */
+export function requireRoom(records: readonly SubvolumeRecord[]): void {
+  const bytes = records.map(({ name, path, identity }) => JSON.stringify({ name, path, identity }))
+    .reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0);
+  if (records.length <= maximumSubvolumes && bytes <= maximumRecordBytes) return;
+  throw new PlasmaError(
+    "storage",
+    `an archive holds no more than ${maximumSubvolumes} subvolumes, with ${maximumRecordBytes} bytes ` +
+      `of names and paths; these are ${records.length}, with ${bytes}`,
+    { code: "max-size" },
+  );
+}
+
+/** More than any has that is made today; those of the first versions had no limit of their own. */
 const maximumBytes = 64 << 20;
 
 /**

@@ -90,9 +90,9 @@ export interface ReceiveBatch {
 
 /** What has come of a batch. */
 export interface Received {
-  /** So many of the orders, from the first one on, are in the upload. */
-  readonly count: number;
-  /** Why the next one is not, if there was one more. */
+  /** Which of the orders are not in the upload, by their indexes, in ascending order. */
+  readonly missing: readonly number[];
+  /** Why the first one of them is not; or what else came. */
   readonly refusal?: string | undefined;
 }
 

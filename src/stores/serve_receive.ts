@@ -17,7 +17,7 @@ export async function serveReceive(
   { run, stream, orders: bytes }: Extract<Request, { verb: "receive" }>,
   { input, prefix, answer, onUpload }: Streams,
   limits: UploadLimits = {},
-): Promise<Received> {
+): Promise<Received & { readonly count: number }> {
   // Nothing of the streams is taken with the list: `btrfs receive` reads them from our own input.
   const readBatch = async () => {
     const deadline = performance.now() + patienceMs * Math.ceil(bytes / (1 << 20));
@@ -26,7 +26,8 @@ export async function serveReceive(
   await using reception = await store.receiveWith({ input, limits }, run, readBatch);
   onUpload();
   await answer(formatAnswer({ ready: true }));
-  return await reception.finish();
+  const received = await reception.finish();
+  return { count: reception.wanted.orders.length - received.missing.length, ...received };
 }
 
 /** More than that are in no list: of each order its beginning, and what follows each of its values. */

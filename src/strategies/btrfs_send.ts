@@ -17,7 +17,7 @@ import {
 import { type Top, withTops } from "../btrfs/tops.ts";
 import { PlasmaError } from "../errors.ts";
 import type { Command } from "../system/process.ts";
-import { maximumSubvolumes } from "../stores/manifest.ts";
+import { maximumRecordBytes, maximumSubvolumes, mostRecordBytes } from "../stores/manifest.ts";
 import { isSameOwner, type RunId } from "../system/run_id.ts";
 import { isWithin } from "../system/paths.ts";
 import { coverageOf, problemsOf, rootsByKey, storedElsewhere } from "./btrfs_coverage.ts";
@@ -60,7 +60,12 @@ export class BtrfsSendStrategy implements Strategy {
       skipsLive: true,
       isExcluded: (path: string) => excluded.match(path),
       needsWhole: true,
-      limits: { subvolumes: maximumSubvolumes, pathLength: 4096 },
+      limits: {
+        subvolumes: maximumSubvolumes,
+        bytes: maximumRecordBytes,
+        pathBytes: 4096,
+        bytesFor: mostRecordBytes,
+      },
       ownPaths,
       isSynced: true,
     };

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
+import { formatManifest } from "../../src/stores/manifest.ts";
 import { piped, plasma, plasmaProgram, startPlasma } from "../support/plasma.ts";
 import { request, runId, serve } from "../support/serve.ts";
 import { assertNothingLeft, writeLargeData } from "../support/runs.ts";
@@ -202,4 +203,40 @@ Deno.test("row 51: 1000 connections at once take less than 2 GB, and end", async
   // On a machine with much else to do the first ones are given up before the last ones come.
   assert(busy > 0);
   for (const { child } of sessions) await child.stdin.close().catch(() => {});
+});
+
+Deno.test("row 51: requests to a folder that takes much memory take turns", async () => {
+  using folder = new TemporaryFolder();
+  const storage = folder.storage("storage");
+  // As many subvolumes, and as much about them, as an archive can hold.
+  const subvolumes = Array.from({ length: 10_000 }, (_, index) => ({
+    name: `s${index}`,
+    path: `/${"x".repeat(730)}`,
+    identity: `11111111-2222-3333-4444-${index.toString(16).padStart(12, "0")}`,
+  }));
+  for (const day of ["01", "02"]) {
+    const archive = folder.at(`storage/202001${day}-0000-daily.btrfs`);
+    Deno.mkdirSync(archive);
+    for (const { name } of subvolumes) Deno.mkdirSync(`${archive}/${name}`);
+    const manifest = formatManifest({ version: 2, run: runId(), bytes: 1, subvolumes });
+    Deno.writeTextFileSync(`${archive}/manifest.json`, manifest);
+  }
+  let [ended, most] = [0, 0];
+  const sessions = Array.from({ length: 24 }, () => {
+    const stdin = request("list", { folder: storage });
+    return startPlasma(["serve", "--root", storage], { stdin });
+  });
+  const answers = sessions.map(async ({ output }) => {
+    const { stdout, stderr } = await output;
+    ended++;
+    assertEquals(stderr, "");
+    return JSON.parse(stdout).archives?.length;
+  });
+  while (ended < sessions.length) {
+    const sum = sessions.reduce((sum, { child }) => sum + memoryOf(child.pid), 0) / 1024;
+    most = Math.max(most, sum);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assertEquals(await Promise.all(answers), sessions.map(() => 2));
+  assert(most > 100 && most < 1500, `they take ${most} MB`);
 });

@@ -4,7 +4,8 @@ import { plasma } from "../support/plasma.ts";
 import { measuringMemory } from "../support/processes.ts";
 import { receive } from "../support/receive.ts";
 import { type StreamCommand, subvolumeStream } from "../support/send_stream.ts";
-import { runId } from "../support/serve.ts";
+import { digestOf } from "../../src/stores/manifest.ts";
+import { request, runId, serve } from "../support/serve.ts";
 import { tryRun } from "../support/sh.ts";
 import { btrfsTest } from "../support/site.ts";
 
@@ -156,6 +157,43 @@ btrfsTest(
     assertStringIncludes((await send(runId(1), JSON.stringify(orders))).message, "is not stored");
     const more = JSON.stringify([...orders, order]);
     assertEquals(codeIn(await send(runId(2, "fedcba98"), more)), "protocol");
+  },
+  ["program python3"],
+);
+
+btrfsTest(
+  "row 51: what an archive holds of names and paths is bounded, over all of its uploads",
+  async (site) => {
+    const root = site.addStorage("btrfs/attacker");
+    const flags = ["--root", root, "--allow", "receive"];
+    /** Each takes some 24 kB of a manifest. */
+    const orders = Array.from({ length: 400 }, (_, index) => ({
+      name: `s${index}`,
+      path: `/${"\u0001".repeat(4000)}`,
+      identity: identityOf(index),
+    }));
+    const send = (run: string, wanted: typeof orders) =>
+      receive(
+        { folder: root, run, orders: wanted, flags },
+        joined(wanted.map(({ name, identity }) => subvolumeStream(name, identity, []))),
+      );
+    const all = await send(runId(1), orders);
+    assertEquals([all.wasReady, (all.answer.error as { code: string }).code], [false, "max-size"]);
+    assertStringIncludes(all.message, "no more than 10000 subvolumes, with 8388608 bytes");
+    assertEquals((await send(runId(2), orders.slice(0, 200))).answer.count, 200);
+    const more = await send(runId(2), orders.slice(200));
+    assertEquals(more.wasReady, false);
+    assertStringIncludes(more.message, "these are 400, with ");
+    const kept = orders.slice(0, 340);
+    assertEquals((await send(runId(3), kept)).answer.count, 340);
+    const commit = { folder: root, run: runId(3), kind: "btrfs", bytes: 1, sha256: digestOf(kept) };
+    assertEquals((await serve(request("commit", commit), flags)).answer.ok, true);
+    const { stderr } = await plasma(["serve", ...flags], {
+      stdin: request("hello", { folder: root, subvolumes: true }),
+      through: measuringMemory,
+    });
+    const kilobytes = Number(stderr.trimEnd().split("\n").at(-1));
+    assert(kilobytes > 10_000 && kilobytes < 200_000, `${kilobytes} KiB`);
   },
   ["program python3"],
 );

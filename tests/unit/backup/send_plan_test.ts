@@ -37,10 +37,15 @@ function planOf(
     stored = [] as string[],
     sent = [] as SentSubvolume[],
     refused = [] as string[],
-    isTrusted = true,
+    whole = [] as SentSubvolume[],
   } = {},
 ): string[] {
-  const held: Held = { stored: new Set(stored), sent, refused: new Set(refused), isTrusted };
+  const held: Held = {
+    stored: new Set(stored),
+    sent,
+    refused: new Set(refused),
+    whole: new Set(whole),
+  };
   return planSends(subvolumes, held).map(({ subvolume, copy, parent, clones }) => {
     const from = copy ? "copied" : parent === undefined ? "whole" : `of ${parent.identity}`;
     return [subvolume.snapshot.identity, from, ...clones.map(({ identity }) => identity)].join(" ");
@@ -59,11 +64,9 @@ Deno.test("planSends() copies what the store has as it is", () => {
   assertEquals(planOf([subvolume("a")], { stored: ["a"] }), ["a copied"]);
   assertEquals(planOf([subvolume("a")], { stored: ["a"], refused: ["a"] }), ["a whole"]);
   // Nothing else may go by what is stored already, so these are copied to the last.
-  const untrusted = { stored: ["a", "b1"], isTrusted: false };
-  assertEquals(planOf([subvolume("a"), subvolume("b", { kept: ["b1"] })], untrusted), [
-    "a copied",
-    "b whole",
-  ]);
+  const both = [subvolume("a"), subvolume("b", { kept: ["b1"] })];
+  assertEquals(planOf(both, { stored: ["a", "b1"] }), ["a copied", "b of b1 a"]);
+  assertEquals(planOf(both, { stored: ["a", "b1"], whole: both }), ["a copied", "b whole"]);
 });
 
 Deno.test("row 67: planSends() sends each relative as what it has more than the one before", () => {
@@ -116,7 +119,12 @@ Deno.test("planSends() clones between a few unrelated subvolumes, and does not a
   assertEquals(planOf(few, { stored }), ["a of a0 b0 c0", "b of b0 a0 c0", "c of c0 a0 b0"]);
   const many = Array.from({ length: 100 }, (_, n) => subvolume(`m${n}`, { kept: [`k${n}`] }));
   const all = new Set(many.flatMap(({ parents }) => parents.map(({ identity }) => identity)));
-  const plan = planSends(many, { stored: all, sent: [], refused: new Set(), isTrusted: true });
+  const plan = planSends(many, {
+    stored: all,
+    sent: [],
+    refused: new Set(),
+    whole: new Set<SentSubvolume>(),
+  });
   assertEquals(plan.filter(({ parent, clones }) => parent && clones.length === 0).length, 100);
 });
 
@@ -129,7 +137,7 @@ Deno.test("planSends() gives every subvolume its place once, whatever the famili
     stored: new Set(),
     sent: [],
     refused: new Set(),
-    isTrusted: true,
+    whole: new Set(),
   });
   const names = plan.map(({ subvolume }) => subvolume.path);
   assertEquals(names.toSorted(), subvolumes.map(({ path }) => path).toSorted());
@@ -146,7 +154,7 @@ Deno.test("firstBatch() ends where the name of a snapshot comes again", () => {
     stored: new Set(),
     sent: [],
     refused: new Set(),
-    isTrusted: true,
+    whole: new Set(),
   });
   assertEquals(firstBatch(plan).map(({ subvolume }) => subvolume.path), ["/x/1", "/x/2"]);
   assertEquals(firstBatch(plan.slice(1)).length, 3);
@@ -155,7 +163,7 @@ Deno.test("firstBatch() ends where the name of a snapshot comes again", () => {
 Deno.test("row 53: firstBatch() keeps the list of orders within what a storage host takes", () => {
   const plan = planSends(
     Array.from({ length: 3000 }, (_, n) => subvolume(`${n}${"\x01".repeat(680)}`)),
-    { stored: new Set(), sent: [], refused: new Set(), isTrusted: true },
+    { stored: new Set(), sent: [], refused: new Set(), whole: new Set<SentSubvolume>() },
   );
   let left: readonly PlannedSend[] = plan;
   let batches = 0;

@@ -1,9 +1,17 @@
 import { assertEquals } from "@std/assert";
 import { beyondOf } from "../../../src/btrfs/surplus.ts";
 
+const candidatesOf = (paths: readonly string[], needed: readonly string[] = []) =>
+  paths.map((path, id) => ({
+    path,
+    id,
+    bytes: path.length,
+    isNeeded: needed.includes(path),
+  }));
+
 const chosen = (paths: readonly string[], maximum: number, needed: readonly string[] = []) => {
-  const candidates = paths.map((path, id) => ({ path, id, isNeeded: needed.includes(path) }));
-  const beyond = beyondOf(candidates, maximum);
+  const candidates = candidatesOf(paths, needed);
+  const beyond = beyondOf(candidates, { subvolumes: maximum, bytes: Infinity });
   return candidates.filter((one) => !beyond.includes(one)).map(({ path }) => path);
 };
 
@@ -40,4 +48,16 @@ Deno.test("beyondOf() prefers the oldest of a folder, and what is needed to all"
 Deno.test("beyondOf() copes with paths of any depth", () => {
   const paths = many(`${"/a".repeat(2000)}/`, 1000);
   assertEquals(chosen(paths, 998), paths.slice(0, 998));
+});
+
+Deno.test("row 51: beyondOf() bounds what all together take of a manifest", () => {
+  const long = many(`/home/eve/${"x".repeat(990)}`, 100);
+  const others = [...many("/home/bob/", 9), "/srv"];
+  const candidates = candidatesOf([...long, ...others], ["/srv"]);
+  const beyond = beyondOf(candidates, { subvolumes: 1000, bytes: 10_500 });
+  const taken = candidates.filter((one) => !beyond.includes(one));
+  assertEquals(taken.filter(({ path }) => others.includes(path)).length, others.length);
+  assertEquals(taken.length, others.length + 10);
+  // What is needed is there although it alone is too much.
+  assertEquals(beyondOf(candidates, { subvolumes: 1000, bytes: 1 }).length, 109);
 });
