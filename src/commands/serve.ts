@@ -96,6 +96,7 @@ async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<
     place = await takePlace(sessions, maximumSessions);
     if (place === undefined) throw busy(`${maximumSessions} connections`);
     requireSafePath();
+    using _loading = new LoadingAhead(sessions);
     request = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
     // Without a root it is the key of a login that may do everything, for many storage folders.
     if (root !== undefined) {
@@ -107,7 +108,6 @@ async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<
     await answer(formatRefusal(error));
     return ExitStatus.Failed;
   }
-  // Only now: what is loaded for a request takes as much memory again as it takes to wait for one.
   const { serveRequest, tellable } = await import("../stores/server.ts");
   try {
     const streams = {
@@ -135,6 +135,38 @@ async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<
     if (error instanceof BrokenOff) throw error;
     await answer(formatRefusal(tellable(error)));
     return ExitStatus.Failed;
+  }
+}
+
+/**
+ * What a request needs takes as much memory again as it takes to wait for one: it is loaded when the
+ * request has come. So few load it while they wait, for agents open their sessions ahead.
+ */
+const maximumLoaded = 4;
+/** What opens a session with its request has no use for that, in milliseconds. */
+const loadAfterMs = 100;
+
+/** Load what a request needs, if it does not come at once. */
+class LoadingAhead implements Disposable {
+  readonly #timer;
+  #place: Promise<Place | undefined> | undefined;
+
+  constructor(sessions: string) {
+    this.#timer = setTimeout(
+      () => this.#place = this.#load(sessions).catch(() => undefined),
+      loadAfterMs,
+    );
+  }
+
+  async #load(sessions: string): Promise<Place | undefined> {
+    const place = await takePlace(`loaded-${sessions}`, maximumLoaded);
+    if (place !== undefined) await import("../stores/server.ts");
+    return place;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    void this.#place?.then((place) => place?.giveBack());
   }
 }
 
