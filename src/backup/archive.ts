@@ -26,8 +26,16 @@ export interface Stored extends Committed {
   readonly seconds: number;
 }
 
+/** What is left to be done when an archive is stored. */
+export interface Made {
+  readonly stored: Stored;
+  /** The source is being cleaned up, beside other work. */
+  readonly closing: Promise<void>;
+}
+
 /**
- * Open the source, archive it, and commit the archive. When this throws, nothing new is stored.
+ * Open the source, archive it, and commit the archive. When this throws, nothing new is stored, and all
+ * is cleaned up.
  *
  * @param surveyed what the strategy has found just now, if it was asked
  */
@@ -35,7 +43,7 @@ export async function makeArchive(
   run: Run,
   state: StoreState,
   surveyed: Promise<Survey> | undefined,
-): Promise<Stored> {
+): Promise<Made> {
   const { config, strategy, log, outcome } = run;
   const start = performance.now();
   const { coverage, open } = await (surveyed ?? strategy.survey());
@@ -67,9 +75,13 @@ export async function makeArchive(
     outcome.warnings.push(...warnings);
     outcome.problems.push(...summarize(warnings));
     if (!source.frozen && config.tempfile === undefined) await runAfterSnapshot(run);
-    return { name, bytes, sha256, seconds: (performance.now() - start) / 1000 };
-  } finally {
+    const stored = { name, bytes, sha256, seconds: (performance.now() - start) / 1000 };
+    const closing = closeSource();
+    closing.catch(() => {});
+    return { stored, closing };
+  } catch (error) {
     await closeSource();
+    throw error;
   }
 }
 

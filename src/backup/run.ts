@@ -120,16 +120,17 @@ async function runLocked(given: Settings, context: RunContext, outcome: Outcome)
       remedy: "wait for its end",
     });
   }
-  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
-  await strategy.prepare();
-  const filters = await openFilters(config);
-  context.prepareStore?.();
   const { folder } = place;
   await using store = await openStore(destination, {
     folder,
     signal: context.signal,
     purpose: "backup",
   });
+  store.connect();
+  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
+  await strategy.prepare();
+  const filters = await openFilters(config);
+  context.prepareStore?.();
   try {
     await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
   } catch (error) {
@@ -153,8 +154,9 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   signal.throwIfAborted();
   await discardPending(run);
   await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
-  const stored = await makeArchive(run, state, early?.result())
+  const { stored, closing } = await makeArchive(run, state, early?.result())
     .finally(() => discardPending(run));
+  await using _closing = { [Symbol.asyncDispose]: () => closing };
   outcome.stored = stored;
   const { bytes, seconds } = stored;
   log.success(
@@ -164,6 +166,7 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   signal.throwIfAborted();
   if (state.mayRotate) await rotate(run);
   else log.info("rotation is left to the storage host: this key may not ask for it");
+  await closing;
   signal.throwIfAborted();
   const problems = await runAllHooks(
     "executeAfter",

@@ -30,6 +30,8 @@ import type {
 export class LocalStore implements Store {
   constructor(readonly name: string) {}
 
+  connect(): void {}
+
   async hello(subvolumes = false): Promise<StoreState> {
     const folder = await this.#open();
     return {
@@ -136,10 +138,10 @@ async function storedState(folder: StorageFolder): Promise<StoredState> {
   const { requireBtrfsStorage } = await import("./incoming_subvolumes.ts");
   const { storedIdentities } = await import("./stored_subvolumes.ts");
   const { canReceiveCompressedData } = await import("../btrfs/send.ts");
+  const state = Promise.all([storedIdentities(folder), canReceiveCompressedData()]);
+  // That it is not on btrfs says more than what fails for that.
+  state.catch(() => {});
   await requireBtrfsStorage(folder);
-  const [identities, compressedData] = await Promise.all([
-    storedIdentities(folder),
-    canReceiveCompressedData(),
-  ]);
+  const [identities, compressedData] = await state;
   return { identities, compressedData };
 }

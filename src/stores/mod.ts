@@ -19,6 +19,8 @@ import type { SubvolumeRecord } from "./manifest.ts";
 export interface Store extends AsyncDisposable {
   /** The destination as it is written on a command line. */
   readonly name: string;
+  /** Begin to connect, beside other work. Never throws: what is wrong the first request finds, too. */
+  connect(): void;
   /**
    * Make sure that archives can be stored. Changes nothing.
    *

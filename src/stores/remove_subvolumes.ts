@@ -9,19 +9,32 @@ import { run } from "../system/process.ts";
  * @param path begins at the root; the two folders above it must be folders, and not links to such
  */
 export async function removeSubvolumeFolder(path: string): Promise<void> {
-  if (isPresent(path)) await removeIn(path.slice(0, path.lastIndexOf("/")), [path]);
+  if (!isPresent(path)) return;
+  const folder = path.slice(0, path.lastIndexOf("/"));
+  requireFolders(folder);
+  if (!isRemovedAtOnce(path)) await removeIn(folder, [path]);
+}
+
+/** What is empty needs no programs. */
+function isRemovedAtOnce(path: string): boolean {
+  try {
+    Deno.removeSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**
  * Remove many things in one folder, as {@link removeSubvolumeFolder} does, with a few programs for all.
  */
 export async function removeEntries(folder: string, names: readonly string[]): Promise<void> {
-  if (names.length > 0) await removeIn(folder, names.map((name) => `${folder}/${name}`));
+  if (names.length === 0) return;
+  requireFolders(folder);
+  await removeIn(folder, names.map((name) => `${folder}/${name}`));
 }
 
 async function removeIn(folder: string, paths: readonly string[]): Promise<void> {
-  requireFolder(folder);
-  requireFolder(folder.slice(0, folder.lastIndexOf("/")));
   const { exit, messages } = await run(
     { program: "sh", args: ["-c", 'exec xargs -0 -- sh -c "$1" sh', "sh", script] },
     { input: paths.map((path) => `${path}\0`).join("") },
@@ -58,9 +71,12 @@ function isPresent(path: string): boolean {
   }
 }
 
-function requireFolder(path: string): void {
-  if (Deno.lstatSync(path).isDirectory) return;
-  throw new PlasmaError("storage", `${path} is not a folder but something else`, {
-    remedy: "remove it",
-  });
+/** Make sure that a folder and the one above it are no links. */
+function requireFolders(folder: string): void {
+  for (const path of [folder, folder.slice(0, folder.lastIndexOf("/"))]) {
+    if (Deno.lstatSync(path).isDirectory) continue;
+    throw new PlasmaError("storage", `${path} is not a folder but something else`, {
+      remedy: "remove it",
+    });
+  }
 }

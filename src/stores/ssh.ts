@@ -66,6 +66,10 @@ export class SshStore implements Store {
     this.#sessions = new SshSessions(this.#connection, context);
   }
 
+  connect(): void {
+    this.#sessions.prepare("request");
+  }
+
   async hello(subvolumes = false): Promise<StoreState> {
     const answer = await this.#ask("hello", { subvolumes }, helloAnswer);
     this.#mayRotate = answer.allow.includes("rotate");

@@ -61,14 +61,20 @@ export class SshSessions implements AsyncDisposable {
    * @param sending the request: as soon as its connection can be shared
    */
   prepareAfter(verb: Verb, sending: Promise<unknown>): void {
-    const { folder, purpose } = this.#context;
+    const { purpose } = this.#context;
     const kind = purpose === undefined ? undefined : followers[purpose][verb];
-    if (folder === undefined || kind === undefined || this.#hasFresh) return;
+    if (kind !== undefined) this.prepare(kind, sending);
+  }
+
+  /** Open a session for a request that will come; after another one, as soon as both can share. */
+  prepare(kind: Kind, after?: Promise<unknown>): void {
+    const { folder } = this.#context;
+    if (folder === undefined || this.#hasFresh) return;
     const stale = this.#waiting?.session;
     const connection = this.#connection;
     const open = async () => {
       await (await stale)?.[Symbol.asyncDispose]();
-      await connection.whenShared(sending);
+      if (after !== undefined) await connection.whenShared(after);
       if (kind === "request") return await SshRequest.open(connection);
       if (kind === "upload") return await SshUpload.open(connection, folder);
       return await SshDownload.open(connection, folder);
