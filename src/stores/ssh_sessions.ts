@@ -9,6 +9,9 @@ import { SshUpload } from "./ssh_upload.ts";
 /** `plasma serve` waits 30 seconds for a request; a session that is older is not relied upon. */
 const usableMs = 20_000;
 
+/** The exit status of ssh(1) when it is ssh itself that failed. */
+const sshFailed = 255;
+
 /** A `plasma serve` on the storage host that waits for its one request. */
 type Session = SshRequest | SshUpload | SshDownload;
 type Kind = "request" | "upload" | "download";
@@ -22,6 +25,14 @@ const followers: Readonly<
   verify: { list: "request" },
 };
 
+interface Waiting {
+  readonly kind: Kind;
+  readonly since: number;
+  readonly session: Promise<Session | undefined>;
+  /** It logs in; later ones share its connection. */
+  readonly isFirst: boolean;
+}
+
 /**
  * Opens sessions, and where it knows what comes next, one before it is needed, beside other work: the
  * login on the storage host and the start of `plasma serve` take longer than most requests. Nothing
@@ -30,7 +41,7 @@ const followers: Readonly<
 export class SshSessions implements AsyncDisposable {
   readonly #connection: SshConnection;
   readonly #context: StoreContext;
-  #waiting: { kind: Kind; since: number; session: Promise<Session | undefined> } | undefined;
+  #waiting: Waiting | undefined;
 
   constructor(connection: SshConnection, context: StoreContext) {
     this.#connection = connection;
@@ -80,7 +91,7 @@ export class SshSessions implements AsyncDisposable {
       return await SshDownload.open(connection, folder);
     };
     const session = open().catch(() => undefined);
-    this.#waiting = { kind, since: performance.now(), session };
+    this.#waiting = { kind, since: performance.now(), session, isFirst: after === undefined };
   }
 
   get #hasFresh(): boolean {
@@ -90,11 +101,15 @@ export class SshSessions implements AsyncDisposable {
   /** The session that waits, if it is of that kind and still good. It is the caller's now. */
   async #take(kind: Kind): Promise<Session | undefined> {
     if (this.#waiting?.kind !== kind) return undefined;
-    const { session, since } = this.#waiting;
+    const { session, since, isFirst } = this.#waiting;
     this.#waiting = undefined;
     const taken = await session;
     if (taken === undefined) return undefined;
-    if (isRunning(taken.child) && performance.now() - since < usableMs) return taken;
+    const isUsable = isRunning(taken.child)
+      ? performance.now() - since < usableMs
+      // A login that was refused is not tried twice: some hosts count that.
+      : isFirst && (await taken.child.exited).code === sshFailed;
+    if (isUsable) return taken;
     await taken[Symbol.asyncDispose]();
     return undefined;
   }

@@ -36,6 +36,31 @@ Deno.test("a refused connection fails before any hook (row 25)", async () => {
   assertMatch(line, /^plasma: connection: ssh to 127\.0\.0\.1 .*Connection refused; look whether/);
 });
 
+Deno.test("a login that fails is tried once: some hosts count that (row 25)", async () => {
+  using folder = new TemporaryFolder();
+  await using sshd = await Sshd.start();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let count = 0;
+  const serving = (async () => {
+    for await (const connection of listener) {
+      count++;
+      connection.close();
+    }
+  })();
+  const { port } = listener.addr as Deno.NetAddr;
+  for (const strategy of ["tar", "noop"]) {
+    const more = { ...sshd.settings, port };
+    const config = writeConfig(folder, folder.at("storage"), { strategy, ssh: more });
+    folder.write("data/file", "content");
+    count = 0;
+    const { code, stderr } = await plasma(["backup", "--config", config]);
+    assertEquals([code, count], [1, 1], stderr);
+    assertMatch(stderr, /Connection (?:closed|reset)/);
+  }
+  listener.close();
+  await serving;
+});
+
 Deno.test("a host that does not exist fails before any hook (row 25)", async () => {
   using folder = new TemporaryFolder();
   await using sshd = await Sshd.start();
