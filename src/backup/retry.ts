@@ -11,11 +11,19 @@ const transientCodes: readonly string[] = [
   "busy",
 ];
 
-/** A storage host that says it is busy is asked again so often, whatever the config says. */
-const busyTries = 20;
+/** How long a storage host is asked again. */
+interface Patience {
+  readonly tries: number;
+  /** After so many seconds, and up to twice as many: else all agents would come back together. */
+  readonly seconds: number;
+}
 
-/** After so many seconds, and up to twice as many: else all agents would come back together. */
-const busySeconds = 3;
+/** A storage host that says it is busy is asked again, whatever the config says. */
+const patience: Readonly<Record<string, Patience>> = {
+  busy: { tries: 20, seconds: 3 },
+  // Others are storing.
+  "max-uploads": { tries: 60, seconds: 40 },
+};
 
 /** True if it makes sense to try again. */
 export function isTransient(error: unknown): boolean {
@@ -34,15 +42,19 @@ export async function retrying<T>(
   what: string,
   action: () => Promise<T>,
 ): Promise<T> {
-  let busy = 0;
+  const waits = new Map<string, number>();
   for (let attempt = 1;; attempt++) {
     try {
       return await action();
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof PlasmaError && error.code === "busy" && busy++ < busyTries) {
-        if (busy === 1) log.info(`${what}: waiting: ${error.message}`);
-        await pause(busySeconds * (1 + Math.random()), signal);
+      const code = error instanceof PlasmaError ? error.code : "";
+      const { tries = 0, seconds = 0 } = patience[code] ?? {};
+      const count = (waits.get(code) ?? 0) + 1;
+      if (count <= tries) {
+        if (count === 1) log.info(`${what}: waiting: ${describeError(error)}`);
+        waits.set(code, count);
+        await pause(seconds * (1 + Math.random()), signal);
         attempt--;
         continue;
       }

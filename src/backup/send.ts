@@ -114,7 +114,7 @@ class Sender {
       const plan = firstBatch(this.#plan());
       const received = await this.#send(plan);
       if (received === undefined) continue;
-      const { refusal, isSendsOwn = false } = received;
+      const { refusal, isCut = false, isSendsOwn = false } = received;
       const missing = new Set(received.missing);
       for (const [index, one] of plan.entries()) if (!missing.has(index)) this.#noteSent(one);
       const left = plan.filter((_, index) => missing.has(index));
@@ -122,7 +122,7 @@ class Sender {
       const isOfItsPaths = isSendsOwn || tooLong.test(refusal ?? "");
       if (isOfItsPaths && left[0] !== undefined && isLast(left[0])) {
         this.#leaveOut(left[0], refusal);
-      } else this.#noteRefusal(left, refusal);
+      } else this.#noteRefusal(left, refusal, isCut);
     }
     if (this.#records.length === 0) throw new PlasmaError("send", this.#leftOut.join("; "));
     const { id } = this;
@@ -147,16 +147,20 @@ class Sender {
     this.#records.push(this.#recordOf(subvolume));
   }
 
-  /** @throws {PlasmaError} if there is no other way to send it */
+  /** @throws {PlasmaError} if there is no other way to send one of them */
   #noteRefusal(
-    [next, ...following]: readonly PlannedSend[],
+    left: readonly PlannedSend[],
     refusal = "the streams were cut short",
+    isCut: boolean,
   ): void {
-    if (next === undefined || isLast(next)) {
-      throw refusalError(next === undefined ? refusal : `${next.subvolume.path}: ${refusal}`);
-    }
-    this.run.log.warning(`${next.subvolume.path}: no increment possible: ${refusal}`);
-    this.#refusals.noteRefused(next, following);
+    const refused = isCut ? left.slice(0, 1) : left;
+    const last = refused.find(isLast);
+    if (last !== undefined) throw refusalError(`${last.subvolume.path}: ${refusal}`);
+    if (refused[0] === undefined) throw refusalError(refusal);
+    const { path } = refused[0].subvolume;
+    const more = refused.length > 1 ? ` and ${refused.length - 1} more` : "";
+    this.run.log.warning(`${path}${more}: no increment possible: ${refusal}`);
+    this.#refusals.noteRefused(refused, left.slice(refused.length));
   }
 
   readonly #leftOut: string[] = [];
@@ -215,7 +219,7 @@ class Sender {
       const { missing } = await reception.finish();
       if (missing.length === 0) throw error;
       const isSendsOwn = error instanceof PlasmaError && error.code === "source";
-      return { missing, refusal: reasonOf(error), isSendsOwn };
+      return { missing, refusal: reasonOf(error), isCut: true, isSendsOwn };
     } finally {
       this.#bytes += moved;
     }

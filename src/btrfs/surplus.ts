@@ -1,3 +1,6 @@
+import { parentOf } from "../system/paths.ts";
+import { shorten } from "../system/printable.ts";
+
 /** A subvolume that would be archived. */
 interface Candidate {
   readonly path: string;
@@ -19,17 +22,22 @@ const deepest = 32;
 
 /**
  * The candidates that there is no room for. In each folder, from the top on, those in it are chosen by
- * turns of its entries, the oldest first: so nobody can push out others with what he makes in his own
- * folder. Pure.
+ * turns of its entries, the oldest first, so that each entry gets the same share of the room: so nobody
+ * can push out others with what he makes in his own folder. Pure.
  */
 export function beyondOf<T extends Candidate>(candidates: readonly T[], room: Room): T[] {
   if (isEnough(room, candidates)) return [];
   const [needed = [], others = []] = [true, false].map((isNeeded) =>
     candidates.filter((candidate) => candidate.isNeeded === isNeeded)
   );
+  // Of the room that is scarcer for it.
+  const shareOf = ({ bytes }: Candidate) => Math.max(1 / room.subvolumes, bytes / room.bytes);
   const inOrder = byTurns(
-    others.toSorted((a, b) => a.id - b.id)
-      .map((candidate) => ({ candidate, names: candidate.path.split("/", deepest) })),
+    others.toSorted((a, b) => a.id - b.id).map((candidate) => ({
+      candidate,
+      names: candidate.path.split("/", deepest),
+      share: shareOf(candidate),
+    })),
     0,
   );
   let subvolumes = room.subvolumes - needed.length;
@@ -49,22 +57,38 @@ const bytesOf = (candidates: readonly Candidate[]) =>
 const isEnough = ({ subvolumes, bytes }: Room, candidates: readonly Candidate[]) =>
   candidates.length <= subvolumes && bytesOf(candidates) <= bytes;
 
-function byTurns<T extends { readonly names: readonly string[] }>(
-  items: readonly T[],
-  depth: number,
-): readonly T[] {
+interface Item {
+  readonly names: readonly string[];
+  readonly share: number;
+}
+
+function byTurns<T extends Item>(items: readonly T[], depth: number): readonly T[] {
   if (items.length < 2 || depth === deepest) return items;
   const groups = [...Map.groupBy(items, ({ names }) => names[depth]).values()]
     .map((group) => byTurns(group, depth + 1));
   return groups.length === 1 ? groups[0]! : interleave(groups);
 }
 
-function interleave<T>(groups: readonly (readonly T[])[]): T[] {
-  const mixed: T[] = [];
-  let left = groups;
-  for (let turn = 0; left.length > 0; turn++) {
-    left = left.filter((group) => turn < group.length);
-    for (const group of left) mixed.push(group[turn]!);
-  }
-  return mixed;
+/** Next is always the group that has had the least so far. */
+function interleave<T extends Item>(groups: readonly (readonly T[])[]): T[] {
+  return groups.flatMap((group) => {
+    let had = 0;
+    return group.map((item) => {
+      const before = had;
+      had += item.share;
+      return { item, before };
+    });
+  }).sort((a, b) => a.before - b.before).map(({ item }) => item);
 }
+
+/** How many of these paths lie in each folder, the most first, for people. */
+export function countByFolder(paths: readonly string[]): string {
+  const counts = [...Map.groupBy(paths, parentOf)]
+    .map(([folder, own]) => ({ folder, count: own.length })).sort((a, b) => b.count - a.count);
+  const words = counts.slice(0, mostFolders)
+    .map(({ folder, count }) => `${count} in ${shorten(folder, longestFolder)}`);
+  return [...words, ...(counts.length > mostFolders ? ["..."] : [])].join(", ");
+}
+
+const mostFolders = 5;
+const longestFolder = 200;

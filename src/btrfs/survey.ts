@@ -18,7 +18,7 @@ import { type Filesystem, type Frozen, type Part, type Reach, reachOf } from "./
 import { visiblePaths, withoutParts } from "./reach.ts";
 import { type Snapshot, snapshotsIn } from "./snapshots.ts";
 import { findById, isUtf8, type Listing, listSubvolumes, type Subvolume } from "./filesystem.ts";
-import { beyondOf, type Room } from "./surplus.ts";
+import { beyondOf, countByFolder, type Room } from "./surplus.ts";
 import { namespaceFlags } from "../system/namespace.ts";
 import { type Top, topOf } from "./tops.ts";
 
@@ -168,7 +168,6 @@ function withinLimits(findings: Findings, limits: Limits): Findings {
       return { reason, isMissed: false, isProblem: true };
     })
   );
-  const some = listSome(beyond.map(({ path }) => path));
   const surplus = new Set(beyond.map(keyOf));
   const isSurplus = ({ origin }: Part) => origin.kind === "frozen" && surplus.has(keyOf(origin));
   return {
@@ -183,8 +182,10 @@ function withinLimits(findings: Findings, limits: Limits): Findings {
       ...findings.problems,
       ...(beyond.length === 0 ? [] : [
         `source: ${beyond.length} subvolumes are left out, as an archive holds no more than ` +
-        `${subvolumes}, whose paths take no more than ${bytes >> 20} MiB: ${some}; delete or ` +
-        "exclude some",
+        `${subvolumes}, whose paths take no more than ${bytes >> 20} MiB: ${
+          countByFolder(beyond.map(({ path }) => path))
+        }; ` +
+        "delete or exclude some",
       ]),
     ],
   };

@@ -13,7 +13,7 @@ import {
 import type { ServerLimits } from "../stores/server.ts";
 import type { UploadLimits } from "../stores/upload_limits.ts";
 import { parseDuration, parseSize } from "../config/values.ts";
-import { awaitPlace, type Place, takePlace } from "../system/places.ts";
+import { SessionPlaces } from "../stores/session_places.ts";
 import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma serve [--root FOLDER] [--allow VERBS] [LIMITS]
@@ -47,22 +47,11 @@ const answerTimeoutSeconds = 60;
 /** So much is written at once: whether some of it has been taken cannot be seen. */
 const chunkBytes = 256 << 10;
 
-/**
- * So many processes serve one key at a time, by its root; further ones answer that we are busy. One
- * that waits takes some 15 MB, and an agent has two at most. What goes on for hours does not count:
- * uploads have a limit of their own, the rest has other places.
- */
-const maximumSessions = 64;
+/** An answer is taken at least so fast, in bytes a second: a list of 100,000 archives has 20 MB. */
+const leastRate = 64 << 10;
 
-/**
- * So many of them do something at a time, the others wait for their turn: with all that a storage folder
- * can hold a request takes up to 300 MB.
- */
-const maximumWorking = 4;
-const turnSeconds = 40;
-
-/** The places of a key for what may take hours, and for a verification also a gigabyte and a half. */
-const longPlaces = { downloads: 8, verifications: 2 } as const;
+/** One that fits into the pipe to sshd keeps nobody waiting, see pipe(7). */
+const smallAnswer = 32 << 10;
 
 export async function run(args: readonly string[]): Promise<ExitStatus> {
   const line = parseCommandLine("serve", args, {
@@ -86,23 +75,19 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
 async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<ExitStatus> {
   const { root } = limits;
   const { idleSeconds = defaultIdleSeconds } = limits.uploads;
-  const answer = (line: string) =>
-    write(new TextEncoder().encode(line), Math.min(answerTimeoutSeconds, idleSeconds));
-  let place: Place | undefined;
-  let turn: Place | undefined;
+  const answer = async (line: string) => {
+    const bytes = new TextEncoder().encode(line);
+    const seconds = Math.min(answerTimeoutSeconds, idleSeconds);
+    await write(bytes, seconds, seconds + bytes.length / leastRate);
+  };
+  let places: SessionPlaces | undefined;
   let request;
   try {
-    const sessions = sessionsOf(root);
-    place = await takePlace(sessions, maximumSessions);
-    if (place === undefined) throw busy(`${maximumSessions} connections`);
+    places = await SessionPlaces.take(root);
     requireSafePath();
-    using _loading = new LoadingAhead(sessions);
+    using _loading = places.loadAhead(() => import("../stores/server.ts"));
     request = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
-    // Without a root it is the key of a login that may do everything, for many storage folders.
-    if (root !== undefined) {
-      turn = await awaitPlace(`working-${sessions}`, maximumWorking, turnSeconds);
-      if (turn === undefined) throw busy(`${maximumWorking} requests`);
-    }
+    await places.takeTurn();
   } catch (error) {
     if (!(error instanceof PlasmaError)) throw error;
     await answer(formatRefusal(error));
@@ -113,88 +98,36 @@ async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<
     const streams = {
       input: 0 as const,
       prefix: request.rest,
+      places,
       answer,
       send: (bytes: Uint8Array) => write(bytes, idleSeconds),
-      onUpload() {
-        place?.giveBack();
-        turn?.giveBack();
-      },
-      async enter(what: keyof typeof longPlaces) {
-        const count = root === undefined ? maximumSessions : longPlaces[what];
-        const longPlace = await takePlace(`${what}-${sessionsOf(root)}`, count);
-        if (longPlace === undefined) throw busy(`${count} ${what}`);
-        place?.giveBack();
-        turn?.giveBack();
-        place = longPlace;
-      },
     };
     const result = await serveRequest(request.line, streams, limits);
-    if (result !== undefined) await answer(formatAnswer(result));
+    if (result === undefined) return ExitStatus.Done;
+    const line = formatAnswer(result);
+    if (line.length < smallAnswer) places.endTurn();
+    await answer(line);
     return ExitStatus.Done;
   } catch (error) {
     if (error instanceof BrokenOff) throw error;
+    places.endTurn();
     await answer(formatRefusal(tellable(error)));
     return ExitStatus.Failed;
   }
 }
 
 /**
- * What a request needs takes as much memory again as it takes to wait for one: it is loaded when the
- * request has come. So few load it while they wait, for agents open their sessions ahead.
- */
-const maximumLoaded = 4;
-/** What opens a session with its request has no use for that, in milliseconds. */
-const loadAfterMs = 100;
-
-/** Load what a request needs, if it does not come at once. */
-class LoadingAhead implements Disposable {
-  readonly #timer;
-  #place: Promise<Place | undefined> | undefined;
-
-  constructor(sessions: string) {
-    this.#timer = setTimeout(
-      () => this.#place = this.#load(sessions).catch(() => undefined),
-      loadAfterMs,
-    );
-  }
-
-  async #load(sessions: string): Promise<Place | undefined> {
-    const place = await takePlace(`loaded-${sessions}`, maximumLoaded);
-    if (place !== undefined) await import("../stores/server.ts");
-    return place;
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    void this.#place?.then((place) => place?.giveBack());
-  }
-}
-
-/** What the sessions of one key are counted by. */
-function sessionsOf(root: string | undefined): string {
-  if (root === undefined) return "serve";
-  const { dev, ino } = Deno.statSync(root);
-  return `serve-${dev}-${ino}`;
-}
-
-/** Agents come back by themselves. */
-function busy(what: string): PlasmaError {
-  return new PlasmaError("storage", `busy: ${what} of this key are being served`, {
-    code: "busy",
-    remedy: "try again in a minute",
-  });
-}
-
-/**
  * Write to whoever asked.
  *
- * @throws {BrokenOff} if that one is gone, or takes nothing for so long
+ * @throws {BrokenOff} if that one is gone, takes nothing for so long, or has not all after `seconds`
  */
-async function write(bytes: Uint8Array, idleSeconds: number): Promise<void> {
+async function write(bytes: Uint8Array, idleSeconds: number, seconds = Infinity): Promise<void> {
+  const deadline = performance.now() + seconds * 1000;
   for (let offset = 0; offset < bytes.length;) {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const why = `the connection was given up: nothing was taken for ${idleSeconds} s`;
-    const timer = setTimeout(() => reject(new BrokenOff(why)), idleSeconds * 1000);
+    const left = Math.min(idleSeconds * 1000, deadline - performance.now());
+    const timer = setTimeout(() => reject(new BrokenOff(why)), left);
     try {
       const chunk = bytes.subarray(offset, offset + chunkBytes);
       offset += await Promise.race([Deno.stdout.write(chunk), late]);

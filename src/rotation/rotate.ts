@@ -1,7 +1,7 @@
 import { isNotFound, reasonOf } from "../errors.ts";
 import type { StorageFolder } from "../stores/folder.ts";
 import { appendToJournal } from "../stores/journal.ts";
-import { readManifest } from "../stores/manifest.ts";
+import { readSummary } from "../stores/manifest.ts";
 import type { RotationReport } from "../stores/mod.ts";
 import { removeFiles } from "../stores/remove_files.ts";
 import { readSidecar } from "../stores/sidecar.ts";
@@ -84,7 +84,7 @@ function neededParents(
   const newest = new Map<string, ArchiveName>();
   for (const archive of archives) {
     if (!isSubvolumeArchive(archive.name) || archive.stamp < since) continue;
-    const run = readManifest(`${folder.path}/${archive.name}`)?.run;
+    const run = readSummary(`${folder.path}/${archive.name}`)?.run;
     const owner = run === undefined ? undefined : runOwner(run);
     if (owner === undefined) continue;
     const key = `${owner.machine} ${owner.target}`;

@@ -30,10 +30,14 @@ export const helloAnswer = v.object({
 
 export const readyAnswer = v.object({ ready: v.literal(true) });
 
-/** Which of the subvolumes have not come, by their indexes, and why the first of them has not. */
+/**
+ * Which of the subvolumes have not come, by their indexes, why the first of them has not, and whether it
+ * ended the stream.
+ */
 export const receivedAnswer = v.object({
   missing: v.array(byteCount),
   refusal: v.optional(words),
+  isCut: v.optional(v.boolean()),
 });
 
 export const commitAnswer = v.object({ name: archiveName });

@@ -4,7 +4,14 @@ import { syncFolder, writeDurably } from "../system/durable.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
 import type { StorageFolder } from "./folder.ts";
 import { incomingFiles } from "./incoming.ts";
-import { digestOf, formatManifest, manifestName, readManifest, streamBytes } from "./manifest.ts";
+import {
+  digestOf,
+  formatManifest,
+  manifestName,
+  readManifest,
+  readSummary,
+  streamBytes,
+} from "./manifest.ts";
 import type { Claim } from "./mod.ts";
 import { arrivingFolder, readRecords } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
@@ -65,9 +72,10 @@ function findByRun(
   { id, bytes, sha256 }: Pick<Claim, "id" | "bytes" | "sha256">,
 ): string | undefined {
   return archives.filter(({ kind }) => kind === "btrfs").find(({ name }) => {
+    if (readSummary(`${path}/${name}`)?.run !== id) return false;
     const manifest = readManifest(`${path}/${name}`);
-    if (manifest?.run !== id) return false;
-    return streamBytes(manifest) === bytes && digestOf(manifest.subvolumes) === sha256;
+    return manifest !== undefined && streamBytes(manifest) === bytes &&
+      digestOf(manifest.subvolumes) === sha256;
   })?.name;
 }
 

@@ -7,7 +7,7 @@ import type { Policy } from "../rotation/policy.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Lock } from "../system/lock.ts";
 import type { FileIdentity } from "../system/same_file.ts";
-import { readManifest } from "./manifest.ts";
+import { readSummary } from "./manifest.ts";
 
 /** What lies in a storage folder. */
 export interface FolderContents {
@@ -91,7 +91,7 @@ export class StorageFolder {
       if (name === policyFileName || name === ".plasma") continue;
       const archive = isFile || isDirectory ? parseArchiveName(name) : undefined;
       const isWhole = archive?.kind === "btrfs"
-        ? isDirectory && readManifest(`${this.path}/${name}`) !== undefined
+        ? isDirectory && readSummary(`${this.path}/${name}`) !== undefined
         : isFile;
       if (archive !== undefined && isWhole) archives.push(archive);
       else if (isFile && isSidecar(name)) sidecars.add(name.slice(0, -sidecarSuffix.length));

@@ -4,6 +4,7 @@ import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Consumer, type Programs } from "../system/pipeline.ts";
 import type { RunId } from "../system/run_id.ts";
+import { shorten } from "../system/printable.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { arrivedSubvolumes } from "./arrivals.ts";
 import { copyStored } from "./copy_stored.ts";
@@ -65,6 +66,9 @@ interface Wanted {
   readonly earlier: readonly SubvolumeRecord[];
 }
 
+/** What `btrfs receive` says may quote paths of any length. */
+const longestRefusal = 1000;
+
 /** If more comes beside what was announced all of it is given up. */
 const mostBeside = 16;
 
@@ -113,7 +117,7 @@ export class IncomingSubvolumes implements Reception {
       for (const folder of [places.arriving, places.empty]) makePrivateFolder(folder);
       const { orders } = batch;
       const earlier = readLines(places.subvolumes) ?? [];
-      requireRoom([...earlier, ...orders]);
+      requireRoom(earlier, orders);
       const stored = await findStoredSubvolumes(
         storage,
         new Set(orders.map(({ identity }) => identity)),
@@ -186,11 +190,11 @@ export class IncomingSubvolumes implements Reception {
     this.#isOver = true;
     const missing = [...orders.keys()].filter((index) => isMissing(orders[index]!));
     if (missing.length + left.length === 0 && problem === undefined) return { missing };
-    const refusal = problem ?? arrived.problem ??
+    const words = problem ?? arrived.problem ??
       (missing.length > 0
         ? `the streams of only ${records.length} of ${orders.length} subvolumes came`
         : `the streams brought ${left.length} entries that were not announced`);
-    return { missing, refusal };
+    return { missing, refusal: shorten(words, longestRefusal), isCut: problem !== undefined };
   }
 
   #isTooMuch(): boolean {

@@ -7,7 +7,7 @@ import {
   timeOf,
 } from "../rotation/archive_name.ts";
 import type { StorageFolder } from "./folder.ts";
-import { readManifest, streamBytes } from "./manifest.ts";
+import { readSummary } from "./manifest.ts";
 import type { ListedArchive, Listing } from "./mod.ts";
 import { readVerifications } from "./verifications.ts";
 
@@ -56,10 +56,7 @@ export function newestBytes(folder: StorageFolder): number | undefined {
 /** The size in bytes, of subvolumes that of the streams they came by; undefined if it has vanished. */
 function sizeOf(folder: StorageFolder, name: string): number | undefined {
   const path = `${folder.path}/${name}`;
-  if (isSubvolumeArchive(name)) {
-    const manifest = readManifest(path);
-    return manifest === undefined ? undefined : streamBytes(manifest);
-  }
+  if (isSubvolumeArchive(name)) return readSummary(path)?.bytes;
   try {
     return Deno.lstatSync(path).size;
   } catch {

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
+import fs from "node:fs";
 import * as v from "valibot";
 import { PlasmaError } from "../errors.ts";
 import { bytesInJson } from "../system/paths.ts";
-import { readRegularFile } from "../system/regular_file.ts";
+import { openRegularFile, readFully, readRegularFile } from "../system/regular_file.ts";
 import { runOwner } from "../system/run_id.ts";
 
 /**
@@ -77,31 +78,88 @@ const schema = v.object({
   run: v.pipe(v.string(), v.check((id) => runOwner(id) !== undefined)),
   /** The size of all streams, as the agent counted it; in version 1 each subvolume has its own. */
   bytes: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+  /** How many subvolumes there are, see readSummary(); the first ones do not say. */
+  count: v.optional(v.number()),
   subvolumes: v.pipe(v.array(subvolume), v.minLength(1), v.maxLength(maximumSubvolumes)),
 });
 
 export type SubvolumeRecord = v.InferOutput<typeof recordSchema>;
 export type Manifest = v.InferOutput<typeof schema>;
 
-export function formatManifest(manifest: Manifest): string {
-  return JSON.stringify(manifest, null, 2) + "\n";
+export function formatManifest(manifest: Omit<Manifest, "count">): string {
+  const { version, run, bytes, subvolumes } = manifest;
+  const entries = { version, run, bytes, count: subvolumes.length, subvolumes };
+  return JSON.stringify(entries, null, 2) + "\n";
+}
+
+/** How a manifest begins that formatManifest() has made. */
+const beginning =
+  /^\{\n {2}"version": 2,\n {2}"run": "([^"\\]+)",\n {2}"bytes": (\d+),\n {2}"count": (\d+),\n/;
+const longestBeginning = 400;
+
+/** What is known of an archive without reading about each of its subvolumes. */
+export interface Summary {
+  readonly run: string;
+  /** The size of the streams by which it came. */
+  readonly bytes: number;
 }
 
 /**
- * Make sure that an archive can hold all these. Agents leave out what is more.
- *
- * @throws {PlasmaError} if these are too many
+ * The beginning of the manifest of an archive; undefined if the folder is no archive, or has not as many
+ * subvolumes as it says. A storage folder can have many archives with manifests of many megabytes: what
+ * looks at all of them reads no more of each.
  */
-export function requireRoom(records: readonly SubvolumeRecord[]): void {
+export function readSummary(archive: string): Summary | undefined {
+  try {
+    const text = readBeginning(`${archive}/${manifestName}`);
+    const [, run, bytes, count] = beginning.exec(text) ?? [];
+    if (run === undefined || runOwner(run) === undefined) {
+      const manifest = readManifest(archive);
+      return manifest && { run: manifest.run, bytes: streamBytes(manifest) };
+    }
+    return foldersIn(archive).size === Number(count) ? { run, bytes: Number(bytes) } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readBeginning(path: string): string {
+  const file = openRegularFile(path);
+  try {
+    const bytes = new Uint8Array(longestBeginning);
+    return new TextDecoder().decode(bytes.subarray(0, readFully(file, bytes, 0)));
+  } finally {
+    fs.closeSync(file);
+  }
+}
+
+/**
+ * Make sure that an archive can hold what has come for it and what is to come. Agents leave out what is
+ * more, and have each name and each identity once.
+ *
+ * @throws {PlasmaError} if it cannot
+ */
+export function requireRoom(
+  earlier: readonly SubvolumeRecord[],
+  next: readonly SubvolumeRecord[],
+): void {
+  const records = [...earlier, ...next];
   const bytes = records.map(({ name, path, identity }) => JSON.stringify({ name, path, identity }))
     .reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0);
-  if (records.length <= maximumSubvolumes && bytes <= maximumRecordBytes) return;
-  throw new PlasmaError(
-    "storage",
-    `an archive holds no more than ${maximumSubvolumes} subvolumes, with ${maximumRecordBytes} bytes ` +
-      `of names and paths; these are ${records.length}, with ${bytes}`,
-    { code: "max-size" },
-  );
+  if (records.length > maximumSubvolumes || bytes > maximumRecordBytes) {
+    throw new PlasmaError(
+      "storage",
+      `an archive holds no more than ${maximumSubvolumes} subvolumes, with ${maximumRecordBytes} bytes ` +
+        `of names and paths; these are ${records.length}, with ${bytes}`,
+      { code: "max-size" },
+    );
+  }
+  const known = new Set(earlier.flatMap(({ name, identity }) => [name, identity]));
+  const again = next.find(({ name, identity }) => known.has(name) || known.has(identity));
+  if (again === undefined) return;
+  throw new PlasmaError("storage", `${again.path}: it has come already for this upload`, {
+    code: "protocol",
+  });
 }
 
 /** More than any has that is made today; those of the first versions had no limit of their own. */
@@ -117,15 +175,21 @@ export function readManifest(archive: string): Manifest | undefined {
     const value = JSON.parse(new TextDecoder().decode(bytes));
     const { success, output } = v.safeParse(schema, value);
     if (!success) return undefined;
-    // One look at the folder: there may be thousands. Whether each is what was received, verify says.
-    const folders = new Set<string>();
-    for (const { name, isDirectory } of Deno.readDirSync(archive)) {
-      if (isDirectory) folders.add(name);
-    }
+    // Whether each is what was received, verify says.
+    const folders = foldersIn(archive);
     return output.subvolumes.every(({ name }) => folders.has(name)) ? output : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** In one look: there may be thousands. */
+function foldersIn(archive: string): ReadonlySet<string> {
+  const folders = new Set<string>();
+  for (const { name, isDirectory } of Deno.readDirSync(archive)) {
+    if (isDirectory) folders.add(name);
+  }
+  return folders;
 }
 
 /** The size of the streams by which an archive came, in bytes. */

@@ -96,6 +96,8 @@ export interface Received {
   readonly missing: readonly number[];
   /** Why the first one of them is not; or what else came. */
   readonly refusal?: string | undefined;
+  /** That one ended the stream: of those that followed nothing is known. Else each was refused. */
+  readonly isCut?: boolean | undefined;
 }
 
 /** That the store has refused a subvolume: it may take all of it, if this was an increment. */

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { PlasmaError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parseArchiveName } from "../rotation/archive_name.ts";
+import { shorten } from "../system/printable.ts";
 import { runOwner } from "../system/run_id.ts";
 import { protocolVersion, type WireError } from "./wire.ts";
 
@@ -135,8 +136,4 @@ function parseObject(line: string): Record<string, unknown> | undefined {
 
 function quote(line: string): string {
   return JSON.stringify(shorten(line, 100));
-}
-
-function shorten(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 3)}...`;
 }

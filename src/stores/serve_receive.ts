@@ -15,16 +15,17 @@ const patienceMs = 60_000;
 export async function serveReceive(
   store: LocalStore,
   { run, stream, orders: bytes }: Extract<Request, { verb: "receive" }>,
-  { input, prefix, answer, onUpload }: Streams,
+  { input, prefix, answer, places }: Streams,
   limits: UploadLimits = {},
 ): Promise<Received & { readonly count: number }> {
   // Nothing of the streams is taken with the list: `btrfs receive` reads them from our own input.
   const readBatch = async () => {
     const deadline = performance.now() + patienceMs * Math.ceil(bytes / (1 << 20));
-    return { stream, orders: parseOrders(await readExactly(input, prefix, bytes, deadline)) };
+    const list = await places.whileOthersWork(() => readExactly(input, prefix, bytes, deadline));
+    return { stream, orders: parseOrders(list) };
   };
   await using reception = await store.receiveWith({ input, limits }, run, readBatch);
-  onUpload();
+  places.giveBack();
   await answer(formatAnswer({ ready: true }));
   const received = await reception.finish();
   return { count: reception.wanted.orders.length - received.missing.length, ...received };

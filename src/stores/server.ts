@@ -20,6 +20,7 @@ import {
   type Verb,
   verbs,
 } from "./protocol.ts";
+import type { SessionPlaces } from "./session_places.ts";
 import { brokenLimit, type UploadLimits } from "./upload_limits.ts";
 import { version } from "../version.ts";
 
@@ -43,14 +44,8 @@ export interface Streams {
   answer(line: string): Promise<void>;
   /** Send raw bytes after the answer. Throws {@link BrokenOff}. */
   send(bytes: Uint8Array): Promise<void>;
-  /** An upload has begun, which may take long. */
-  onUpload(): void;
-  /**
-   * What may take long begins.
-   *
-   * @throws {PlasmaError} with the code "busy" if there is too much of it
-   */
-  enter(what: "downloads" | "verifications"): Promise<void>;
+  /** An upload has limits of its own, and gives them back; what else may take long enters others. */
+  readonly places: Pick<SessionPlaces, "giveBack" | "enter" | "whileOthersWork">;
 }
 
 /**
@@ -73,7 +68,7 @@ export async function serveRequest(
     }
     case "store": {
       const upload = await store.upload(request.run, limits.uploads);
-      streams.onUpload();
+      streams.places.giveBack();
       const received = await receive(upload, streams, limits.uploads);
       return await tellUploader(received, streams, store, request.run);
     }
@@ -89,10 +84,10 @@ export async function serveRequest(
     case "list":
       return await store.list();
     case "fetch":
-      await streams.enter("downloads");
+      await streams.places.enter("downloads");
       return await send(store, request.name, streams);
     case "verify":
-      await streams.enter("verifications");
+      await streams.places.enter("verifications");
       return await whileAwaited(
         (signal) => store.verify(request.name, { deep: request.deep, signal }),
         streams,

@@ -9,8 +9,8 @@ import { type SshConnection, understand } from "./ssh_connection.ts";
 
 const storeAnswer = v.object({ bytes: byteCount, sha256 });
 
-/** The answers to an upload have no more bytes. */
-const longestAnswer = 64 << 10;
+/** The answers to an upload have no more bytes: one may name ten thousand subvolumes by numbers. */
+const longestAnswer = 256 << 10;
 
 /** From the last byte sent until all is on the storage host's disk. */
 const patienceSeconds = 3600;

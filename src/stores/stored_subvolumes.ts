@@ -2,10 +2,12 @@ import { eachSubvolume } from "../btrfs/list.ts";
 import { readSubvolumeIds, subvolumeInode } from "../btrfs/subvolumes.ts";
 import { compareArchives, isSubvolumeArchive } from "../rotation/archive_name.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
-import { readManifest } from "./manifest.ts";
+import { manifestName, readManifest } from "./manifest.ts";
 
 /** No more are told to agents; those of the newest archives. */
 const mostIdentities = 50_000;
+/** So many bytes of manifests are read for that; ten thousand subvolumes of docker take 3 MB. */
+const mostBytes = 128 << 20;
 
 /**
  * The identities of the stored subvolumes that still are what was received, as far as one list of the
@@ -24,14 +26,26 @@ export async function storedIdentities(folder: StorageFolder): Promise<string[]>
 /** What the manifests name and is there; that of the newest archives, and not all. */
 function namedIdentities(folder: StorageFolder): ReadonlySet<string> {
   const named = new Set<string>();
+  let bytes = 0;
   for (const { name } of archivesOf(folder).reverse()) {
     const path = `${folder.path}/${name}`;
+    bytes += sizeOf(`${path}/${manifestName}`);
+    if (bytes > mostBytes) break;
     for (const { name, identity } of readManifest(path)?.subvolumes ?? []) {
       if (!named.has(identity) && isSubvolume(`${path}/${name}`)) named.add(identity);
     }
     if (named.size >= mostIdentities) break;
   }
   return named;
+}
+
+/** A rotation may have removed it meanwhile. */
+function sizeOf(path: string): number {
+  try {
+    return Deno.lstatSync(path).size;
+  } catch {
+    return 0;
+  }
 }
 
 /**
@@ -53,7 +67,10 @@ export async function findStoredSubvolumes(
     intact.set(end, (intact.get(end) ?? new Set()).add(receivedUuid));
   });
   if (intact.size === 0) return found;
-  for (const { name: archive } of archives) {
+  // Only of these the manifests are read, which may have many megabytes.
+  const holders = new Set([...intact.keys()].map((end) => end.slice(0, end.indexOf("/"))));
+  for (const { name: archive } of archives.filter(({ name }) => holders.has(name))) {
+    if (found.size === wanted.size) break;
     for (const { name, identity } of readManifest(`${folder.path}/${archive}`)?.subvolumes ?? []) {
       const path = `${folder.path}/${archive}/${name}`;
       const uuids = intact.get(`${archive}/${name}`);

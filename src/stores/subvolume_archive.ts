@@ -8,7 +8,7 @@ import { transfer } from "../system/pump_worker.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { storedTarStage } from "../restore/stored_tar.ts";
 import type { StorageFolder } from "./folder.ts";
-import { type Manifest, readManifest, type SubvolumeRecord } from "./manifest.ts";
+import { type Manifest, readManifest, readSummary, type SubvolumeRecord } from "./manifest.ts";
 import type { Download, Verdict, VerifyOptions } from "./mod.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 
@@ -18,11 +18,14 @@ import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 export function openManifest(folder: StorageFolder, name: string): Manifest {
   const manifest = readManifest(`${folder.path}/${name}`);
   if (manifest !== undefined) return manifest;
-  throw new PlasmaError("storage", `there is no archive ${name}, or it is not complete`, {
+  throw noArchive(name);
+}
+
+const noArchive = (name: string) =>
+  new PlasmaError("storage", `there is no archive ${name}, or it is not complete`, {
     code: "no-archive",
     remedy: "see plasma list",
   });
-}
 
 /** What is wrong with a stored subvolume; undefined if it is what was received. */
 async function problemOf(stored: string, record: SubvolumeRecord): Promise<string | undefined> {
@@ -39,7 +42,7 @@ async function problemOf(stored: string, record: SubvolumeRecord): Promise<strin
  * part is never seen there.
  */
 export async function deleteSubvolumeArchive(folder: StorageFolder, name: string): Promise<void> {
-  openManifest(folder, name);
+  if (readSummary(`${folder.path}/${name}`) === undefined) throw noArchive(name);
   makePrivateFolder(folder.trash);
   const doomed = `${folder.trash}/${name}`;
   await removeSubvolumeFolder(doomed);

@@ -8,7 +8,7 @@ import { checkTar } from "../restore/check_tar.ts";
 import type { StorageFolder } from "./folder.ts";
 import { appendToJournal } from "./journal.ts";
 import { type LocalArchive, openArchive } from "./local_download.ts";
-import { streamBytes } from "./manifest.ts";
+import { readManifest, readSummary, streamBytes } from "./manifest.ts";
 import type { Verdict, VerifyOptions } from "./mod.ts";
 import { readSidecar } from "./sidecar.ts";
 import { isNews } from "./verifications.ts";
@@ -41,6 +41,12 @@ async function judgeSubvolumes(
   options: VerifyOptions,
 ): Promise<Verdict> {
   const { openManifest, verifySubvolumes } = await import("./subvolume_archive.ts");
+  const path = `${folder.path}/${name}`;
+  const summary = readSummary(path);
+  if (summary !== undefined && readManifest(path) === undefined) {
+    const detail = "its manifest is wrong, or names subvolumes that are not there";
+    return { name, bytes: summary.bytes, state: "damaged", detail };
+  }
   const bytes = streamBytes(openManifest(folder, name));
   return { name, bytes, ...await verifySubvolumes(folder, name, options) };
 }

@@ -2,6 +2,7 @@ import { privatePlace } from "./private_place.ts";
 
 /** A place that this process has; it goes with the process, if it is not given back before. */
 export interface Place {
+  /** Does nothing when called again. */
   giveBack(): void;
 }
 
@@ -25,7 +26,7 @@ export async function takePlace(name: string, count: number): Promise<Place | un
   const tries = canTryLock ? count : triesWithoutTryLock;
   for (let index = 0; index < Math.min(count, tries); index++) {
     const file = await lock(`${folder}/${name}.${(first + index) % count}`);
-    if (file !== undefined) return { giveBack: () => file.close() };
+    if (file !== undefined) return placeOf(file);
   }
   return undefined;
 }
@@ -47,6 +48,16 @@ export async function awaitPlace(
     if (place !== undefined || !canTryLock || performance.now() >= deadline) return place;
     await new Promise((resolve) => setTimeout(resolve, pauseMs * (1 + Math.random())));
   }
+}
+
+function placeOf(file: Deno.FsFile): Place {
+  let isGivenBack = false;
+  return {
+    giveBack() {
+      if (!isGivenBack) file.close();
+      isGivenBack = true;
+    },
+  };
 }
 
 /** How often all places are tried, in milliseconds, and up to half as often. */

@@ -1,12 +1,17 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { archivesIn, namesIn } from "../support/folders.ts";
-import { plasma } from "../support/plasma.ts";
+import { piped, plasma, startPlasma } from "../support/plasma.ts";
 import { measuringMemory } from "../support/processes.ts";
-import { receive } from "../support/receive.ts";
-import { type StreamCommand, subvolumeStream } from "../support/send_stream.ts";
+import { type Order, receive } from "../support/receive.ts";
+import {
+  sendStream,
+  type StreamCommand,
+  subvolumeStream,
+  uuidBytes,
+} from "../support/send_stream.ts";
 import { digestOf } from "../../src/stores/manifest.ts";
 import { request, runId, serve } from "../support/serve.ts";
-import { tryRun } from "../support/sh.ts";
+import { tryRun, until } from "../support/sh.ts";
 import { btrfsTest } from "../support/site.ts";
 
 const identityOf = (index: number) =>
@@ -71,23 +76,23 @@ btrfsTest(
   async (site) => {
     const root = site.addStorage("btrfs/attacker");
     const incoming = `${root}/.plasma/incoming`;
-    const send = (count: number) => {
+    const send = (run: string, count: number) => {
       const streams = Array.from(
         { length: count },
         (_, index) => subvolumeStream(`x${index}`, identityOf(index), []),
       );
       const flags = ["--root", root, "--allow", "receive"];
-      return receive({ folder: root, run: runId(), orders: [order], flags }, joined(streams));
+      return receive({ folder: root, run, orders: [order], flags }, joined(streams));
     };
-    const one = await send(2);
+    const one = await send(runId(1), 2);
     assertEquals([one.answer.count, one.answer.refusal], [
       1,
       "what was received is not what was announced",
     ]);
-    assertEquals(namesIn(`${incoming}/${runId()}.btrfs/in`), ["srv"]);
-    const flood = await send(40);
+    assertEquals(namesIn(`${incoming}/${runId(1)}.btrfs/in`), ["srv"]);
+    const flood = await send(runId(2), 40);
     assertStringIncludes(flood.message, "something else than what was announced; all was removed");
-    assertEquals(namesIn(incoming), []);
+    assertEquals(namesIn(incoming).filter((name) => name.startsWith(runId(2))), []);
   },
 );
 
@@ -197,6 +202,89 @@ btrfsTest(
   },
   ["program python3"],
 );
+
+btrfsTest(
+  "row 53: an answer has little more bytes than the numbers of what is missing",
+  async (site) => {
+    const root = site.addStorage("btrfs/attacker");
+    const orders = Array.from({ length: 10_000 }, (_, index) => ({
+      name: `s${index}`,
+      identity: identityOf(index),
+    }));
+    const { name, identity } = orders[0]!;
+    const tooLong = `${"\u0001".repeat(250)}/`.repeat(16);
+    const flags = ["--root", root, "--allow", "receive"];
+    const { answer } = await receive(
+      { folder: root, run: runId(), orders, flags },
+      subvolumeStream(name, identity, [["mkdir", { path: tooLong, ino: 300 }]]),
+    );
+    assertEquals([answer.count, (answer.missing as number[]).length], [0, 10_000]);
+    assertEquals([answer.isCut, (answer.refusal as string).length <= 1000], [true, true]);
+    assert(JSON.stringify(answer).length < 60_000);
+  },
+);
+
+btrfsTest("row 49: no name and no identity comes twice in one upload", async (site) => {
+  const root = site.addStorage("btrfs/attacker");
+  const flags = ["--root", root, "--allow", "receive"];
+  const [x, y] = [identityOf(1), identityOf(2)];
+  const twice = [{ name: "a", identity: y }, { name: "b", identity: x }];
+  for (const [run, again] of twice.entries()) {
+    const send = (order: Order) => {
+      const stream = subvolumeStream(order.name, order.identity, []);
+      return receive({ folder: root, run: runId(run), orders: [order], flags }, stream);
+    };
+    assertEquals((await send({ name: "a", identity: x })).answer.count, 1);
+    const { wasReady, message } = await send(again);
+    assertEquals(wasReady, false);
+    assertStringIncludes(message, "it has come already for this upload");
+  }
+});
+
+btrfsTest("row 51: a root with thousands of names is not read into memory", async (site) => {
+  const root = site.addStorage("btrfs/attacker");
+  const flags = ["--root", root, "--allow", "receive"];
+  const files = (names: readonly string[]): StreamCommand[] =>
+    names.map((path, index) => ["mkfile", { path, ino: 1000 + index }]);
+  const send = (run: string, order: Order, stream: Uint8Array) =>
+    receive({ folder: root, run, orders: [order], flags }, stream);
+  const many = Array.from({ length: 3000 }, (_, index) => `${index}-${"x".repeat(50)}`);
+  const [old, good, torn] = [identityOf(1), identityOf(2), identityOf(3)];
+  const order = { name: "old", identity: old };
+  await send(runId(1), order, subvolumeStream("old", old, files(many)));
+  const claim = { kind: "btrfs", bytes: 1, sha256: digestOf([{ path: "/old", ...order }]) };
+  const commit = request("commit", { folder: root, run: runId(1), ...claim });
+  assertEquals((await serve(commit, flags)).ok, true);
+  const upon = (identity: string, commands: readonly StreamCommand[]) => {
+    const uuid = uuidBytes(identity);
+    const parent = { cloneUuid: uuidBytes(old), cloneTransid: 7n };
+    const begin: StreamCommand = ["snapshot", { path: "new", uuid, transid: 7n, ...parent }];
+    return sendStream([begin, ...commands, ["end"]]);
+  };
+  const next = (identity: string) => ({ name: "new", identity, parent: old });
+  assertEquals((await send(runId(2), next(good), upon(good, files(["o1-2"])))).answer.count, 1);
+  const refused = await send(runId(3), next(torn), upon(torn, files(["o257-10-0"])));
+  assertStringIncludes(String(refused.answer.refusal), "may leave of a deleted folder");
+  assertEquals([refused.answer.count, refused.answer.isCut], [0, false]);
+});
+
+btrfsTest("row 51: who sends no list keeps nobody else from being served", async (site) => {
+  const root = site.addStorage("btrfs/storage");
+  const silent = Array.from({ length: 6 }, (_, index) => {
+    const child = startPlasma(["serve", "--root", root, "--allow", "receive"], { stdin: piped });
+    const parameters = { folder: root, run: runId(index, `fedcba0${index}`), stream: "tar" };
+    const line = request("receive", { ...parameters, orders: 1 << 20 });
+    const writer = child.child.stdin.getWriter();
+    return { ...child, writer, sent: writer.write(new TextEncoder().encode(line)) };
+  });
+  await Promise.all(silent.map(({ sent }) => sent));
+  await until("their uploads begin", () => namesIn(`${root}/.plasma/incoming`).length >= 4, 30);
+  const start = performance.now();
+  assertEquals((await serve(request("hello", { folder: root }), ["--root", root])).ok, true);
+  assert(performance.now() - start < 20_000);
+  await Promise.all(silent.map(({ writer }) => writer.close()));
+  await Promise.all(silent.map(({ output }) => output));
+});
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part]));

@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { beyondOf } from "../../../src/btrfs/surplus.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import { beyondOf, countByFolder } from "../../../src/btrfs/surplus.ts";
 
 const candidatesOf = (paths: readonly string[], needed: readonly string[] = []) =>
   paths.map((path, id) => ({
@@ -60,4 +60,16 @@ Deno.test("row 51: beyondOf() bounds what all together take of a manifest", () =
   assertEquals(taken.length, others.length + 10);
   // What is needed is there although it alone is too much.
   assertEquals(beyondOf(candidates, { subvolumes: 1000, bytes: 1 }).length, 109);
+});
+
+Deno.test("row 53: beyondOf() gives each folder its share of the bytes, not of the number", () => {
+  const his = many(`/home/eve/${"x".repeat(990)}`, 100);
+  const hers = many(`/srv/docker/${"y".repeat(80)}`, 400);
+  const candidates = candidatesOf([...his, ...hers]);
+  const beyond = beyondOf(candidates, { subvolumes: 1000, bytes: 80_000 });
+  const left = beyond.map(({ path }) => path);
+  assertEquals(left.filter((path) => path.startsWith("/srv")), []);
+  assertEquals(left.length, 58);
+  const words = countByFolder([...left, "/a/1", "/b/1", "/c/1", `/${"z".repeat(999)}/1`, "/e/1"]);
+  assertMatch(words, /^58 in \/home\/eve, 1 in \/a, .*1 in \/z{196}\.\.\., \.\.\.$/);
 });

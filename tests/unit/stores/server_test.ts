@@ -25,8 +25,11 @@ const noStreams = {
   prefix: new Uint8Array(),
   answer: () => Promise.resolve(),
   send: () => Promise.resolve(),
-  enter: () => Promise.resolve(),
-  onUpload() {},
+  places: {
+    giveBack() {},
+    enter: () => Promise.resolve(),
+    whileOthersWork: <T>(wait: () => Promise<T>) => wait(),
+  },
 };
 
 const serve = (
