@@ -4,7 +4,7 @@ import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Consumer, type Programs } from "../system/pipeline.ts";
 import type { RunId } from "../system/run_id.ts";
-import { shorten } from "../system/printable.ts";
+import { withoutMiddle } from "../system/printable.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { arrivedSubvolumes } from "./arrivals.ts";
 import { copyStored } from "./copy_stored.ts";
@@ -67,7 +67,7 @@ interface Wanted {
 }
 
 /** What `btrfs receive` says may quote paths of any length. */
-const longestRefusal = 1000;
+const longestRefusal = 4000;
 
 /** If more comes beside what was announced all of it is given up. */
 const mostBeside = 16;
@@ -194,7 +194,7 @@ export class IncomingSubvolumes implements Reception {
       (missing.length > 0
         ? `the streams of only ${records.length} of ${orders.length} subvolumes came`
         : `the streams brought ${left.length} entries that were not announced`);
-    return { missing, refusal: shorten(words, longestRefusal), isCut: problem !== undefined };
+    return { missing, refusal: withoutMiddle(words, longestRefusal), isCut: problem !== undefined };
   }
 
   #isTooMuch(): boolean {

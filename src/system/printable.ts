@@ -44,3 +44,10 @@ function escapeUnits(character: string): string {
 export function shorten(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 3)}...`;
 }
+
+/** A text without its middle, if it has more characters: the reason of an error stands at its end. */
+export function withoutMiddle(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const head = Math.floor((length - 3) / 2);
+  return `${text.slice(0, head)}...${text.slice(head + 3 - length)}`;
+}

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { errorCode, PlasmaError } from "../errors.ts";
 import { environmentVariable } from "./environment.ts";
+import { withoutMiddle } from "./printable.ts";
 import { requireTool, toolFolders } from "./tools.ts";
 
 /**
@@ -282,13 +283,13 @@ export class Messages {
 
   add(chunk: Uint8Array): void {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
-    this.#rest = shorten(lines.pop()!, Messages.#longestRest);
+    this.#rest = withoutMiddle(lines.pop()!, Messages.#longestRest);
     for (const line of lines) this.#push(line.trimEnd());
   }
 
   #push(line: string): void {
     if (line === "") return;
-    const short = shorten(line, Messages.#lineLength);
+    const short = withoutMiddle(line, Messages.#lineLength);
     if (this.#first.length < Messages.#kept) {
       this.#first.push(short);
       return;
@@ -306,7 +307,7 @@ export class Messages {
       ...(this.#dropped === 0 ? [] : [`... ${this.#dropped} more lines ...`]),
       ...(this.#droppedAllowed === 0 ? [] : [`... ${this.#droppedAllowed} more like these ...`]),
     ];
-    const rest = this.#rest === "" ? [] : [shorten(this.#rest, Messages.#lineLength)];
+    const rest = this.#rest === "" ? [] : [withoutMiddle(this.#rest, Messages.#lineLength)];
     return [...this.#first, ...gap, ...this.#last, ...rest];
   }
 
@@ -314,11 +315,4 @@ export class Messages {
   get tail(): string {
     return this.lines.slice(-3).join(" / ");
   }
-}
-
-/** A line without its middle, if it is too long: the reason of an error stands at its end. */
-function shorten(line: string, length: number): string {
-  if (line.length <= length) return line;
-  const head = Math.floor((length - 3) / 2);
-  return `${line.slice(0, head)}...${line.slice(head + 3 - length)}`;
 }
