@@ -57,8 +57,12 @@ export async function sendSubvolumes(
 
 const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code === "receive";
 
-/** `btrfs receive` on paths that are too long for it, though `btrfs send` could still follow them. */
-const tooLong = /path invalid|name too long/i;
+/**
+ * What `btrfs receive` says of a subvolume that has something which cannot be where it is to be stored,
+ * though `btrfs send` could send it: paths that are too long there, attributes or links too many.
+ */
+const tooMuch =
+  /path invalid|name too long|argument list too long|numerical result out of range|too many links/i;
 
 /** There is no other way to send it. */
 const isLast = ({ parent, copy }: PlannedSend) => parent === undefined && !copy;
@@ -119,7 +123,7 @@ class Sender {
       for (const [index, one] of plan.entries()) if (!missing.has(index)) this.#noteSent(one);
       const left = plan.filter((_, index) => missing.has(index));
       if (left.length === 0 && refusal === undefined) continue;
-      const isOfItsPaths = isSendsOwn || tooLong.test(refusal ?? "");
+      const isOfItsPaths = isSendsOwn || tooMuch.test(refusal ?? "");
       if (isOfItsPaths && left[0] !== undefined && isLast(left[0])) {
         this.#leaveOut(left[0], refusal);
       } else this.#noteRefusal(left, refusal, isCut);

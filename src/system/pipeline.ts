@@ -22,12 +22,17 @@ export function strictStage(command: Command, what: string): Stage {
     command,
     judge(exit, messages) {
       if (exit.code === 0) return [];
-      const words = messages.length === 0 ? "" : `: ${messages.slice(-3).join(" / ")}`;
+      const words = messages.length === 0 ? "" : `: ${withoutMostLines(messages).join(" / ")}`;
       throw new PlasmaError(what, `${command.program} ${describeExit(exit)}${words}`, {
         code: "source",
       });
     },
   };
+}
+
+/** The first one names the cause; names in it may have any number of lines, and its reason is the last. */
+function withoutMostLines(lines: readonly string[]): readonly string[] {
+  return lines.length <= 3 ? lines : [lines[0]!, "...", ...lines.slice(-2)];
 }
 
 /** The ends of a row of programs: open descriptors, or nothing. */
