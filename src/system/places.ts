@@ -15,13 +15,8 @@ export interface Place {
  * @returns undefined if all are taken
  */
 export async function takePlace(name: string, count: number): Promise<Place | undefined> {
-  let folder;
-  try {
-    folder = `${privatePlace()}/places`;
-    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  } catch {
-    return { giveBack() {} };
-  }
+  const folder = placesFolder();
+  if (folder === undefined) return noPlace;
   const first = Math.floor(Math.random() * count);
   const tries = canTryLock ? count : triesWithoutTryLock;
   for (let index = 0; index < Math.min(count, tries); index++) {
@@ -41,14 +36,35 @@ export async function awaitPlace(
   count: number,
   seconds: number,
 ): Promise<Place | undefined> {
+  if (!canTryLock) return await awaitAnyPlace(name, count, seconds);
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
     const place = await takePlace(name, count);
-    // Where Deno can only wait for a lock, each further try would hold up a thread.
-    if (place !== undefined || !canTryLock || performance.now() >= deadline) return place;
+    if (place !== undefined || performance.now() >= deadline) return place;
     await new Promise((resolve) => setTimeout(resolve, pauseMs * (1 + Math.random())));
   }
 }
+
+/** Where Deno can only wait for a lock, and never stops: for one of them, for whichever it is. */
+async function awaitAnyPlace(name: string, count: number, seconds: number) {
+  const folder = placesFolder();
+  if (folder === undefined) return noPlace;
+  const file = openPlace(`${folder}/${name}.${Math.floor(Math.random() * count)}`);
+  return await isDoneWithin(seconds * 1000, file.lock(true)) ? placeOf(file) : undefined;
+}
+
+/** Undefined where places cannot be counted. */
+function placesFolder(): string | undefined {
+  try {
+    const folder = `${privatePlace()}/places`;
+    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return folder;
+  } catch {
+    return undefined;
+  }
+}
+
+const noPlace: Place = { giveBack() {} };
 
 function placeOf(file: Deno.FsFile): Place {
   let isGivenBack = false;
@@ -70,9 +86,12 @@ const canTryLock = "tryLockSync" in Deno.FsFile.prototype;
 const triesWithoutTryLock = 3;
 const waitMs = 50;
 
+const openPlace = (path: string) =>
+  Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+
 /** The file, if nobody else had it locked. */
 async function lock(path: string): Promise<Deno.FsFile | undefined> {
-  const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+  const file = openPlace(path);
   if (!canTryLock) return await isDoneWithin(waitMs, file.lock(true)) ? file : undefined;
   if (file.tryLockSync(true)) return file;
   file.close();
