@@ -80,8 +80,9 @@ testThatNeeds(needs, "row 54: a folder in the target is swapped for a link meanw
   await site.give("target/home");
   await site.swap(`${site.target}/home/d`);
   const codes: number[] = [];
-  // With 2 it was refused: the link was there when plasma looked.
-  while (codes.filter((code) => code !== 2).length < 2 && codes.length < 20) {
+  // With 2 it was refused: the link was there when plasma looked. On a busy machine some go well.
+  const isShown = () => codes.includes(1) && codes.filter((code) => code !== 2).length >= 2;
+  while (!isShown() && codes.length < 30) {
     const { code, lastLine } = await site.restore("latest", "--into-existing");
     codes.push(code);
     site.assertOutsideUntouched();
