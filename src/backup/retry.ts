@@ -21,8 +21,8 @@ interface Patience {
 /** A storage host that says it is busy is asked again, whatever the config says. */
 const patience: Readonly<Record<string, Patience>> = {
   busy: { tries: 20, seconds: 3 },
-  // Others are storing.
-  "max-uploads": { tries: 60, seconds: 40 },
+  // Others are storing. Not for longer: hooks may have stopped what is to be archived.
+  "max-uploads": { tries: 20, seconds: 30 },
 };
 
 /** True if it makes sense to try again. */

@@ -123,10 +123,10 @@ class Sender {
       for (const [index, one] of plan.entries()) if (!missing.has(index)) this.#noteSent(one);
       const left = plan.filter((_, index) => missing.has(index));
       if (left.length === 0 && refusal === undefined) continue;
-      const isOfItsPaths = isSendsOwn || tooMuch.test(refusal ?? "");
-      if (isOfItsPaths && left[0] !== undefined && isLast(left[0])) {
+      const isItsOwn = isSendsOwn || tooMuch.test(refusal ?? "");
+      if (isItsOwn && left[0] !== undefined && isLast(left[0])) {
         this.#leaveOut(left[0], refusal);
-      } else this.#noteRefusal(left, refusal, isCut);
+      } else this.#noteRefusal(left, isCut, refusal);
     }
     if (this.#records.length === 0) throw new PlasmaError("send", this.#leftOut.join("; "));
     const { id } = this;
@@ -154,8 +154,8 @@ class Sender {
   /** @throws {PlasmaError} if there is no other way to send one of them */
   #noteRefusal(
     left: readonly PlannedSend[],
-    refusal = "the streams were cut short",
     isCut: boolean,
+    refusal = "the streams were cut short",
   ): void {
     const refused = isCut ? left.slice(0, 1) : left;
     const last = refused.find(isLast);

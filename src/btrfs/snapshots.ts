@@ -1,5 +1,8 @@
 import { PlasmaError } from "../errors.ts";
+import { namespaceFlags } from "../system/namespace.ts";
+import { run } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
+import { requireTool } from "../system/tools.ts";
 import { type Listing, listSubvolumes, quote, type Subvolume } from "./filesystem.ts";
 import { type OwnSnapshot, ownSnapshot, snapshotName, unfinishedSuffix } from "./snapshot_names.ts";
 import { runInTop, snapshotFolder, snapshotsPath, type Top, topPath } from "./tops.ts";
@@ -12,6 +15,25 @@ export interface Snapshot extends OwnSnapshot {
 
 /** Where a snapshot is seen, once its filesystem is mounted by withTops(). */
 export const pathOf = ({ top, name }: Snapshot) => `${snapshotsPath(top)}/${name}`;
+
+/**
+ * Make sure that snapshots can be taken here.
+ *
+ * @throws {PlasmaError} that says what is missing
+ */
+export async function requireSnapshots(): Promise<void> {
+  for (const tool of ["btrfs", "mount", "xargs"]) await requireTool(tool);
+  if (Deno.uid() !== 0) {
+    throw new PlasmaError("snapshot", "only root can take snapshots of btrfs", {
+      remedy: "run as root, or use the strategy tar",
+    });
+  }
+  const { exit, messages } = await run({ program: "unshare", args: [...namespaceFlags, "true"] });
+  if (exit.code === 0) return;
+  throw new PlasmaError("snapshot", `cannot make a private mount namespace: ${messages.tail}`, {
+    remedy: "in a container grant CAP_SYS_ADMIN, or use the strategy tar outside of it",
+  });
+}
 
 /** The snapshots of plasma among the subvolumes of a filesystem. */
 export function snapshotsIn(top: Top, subvolumes: readonly Subvolume[]): Snapshot[] {

@@ -12,14 +12,11 @@ import {
   type Skip,
 } from "../system/mounts.ts";
 import { bytesInJson, isWithin } from "../system/paths.ts";
-import { run } from "../system/process.ts";
-import { requireTool } from "../system/tools.ts";
 import { type Filesystem, type Frozen, type Part, type Reach, reachOf } from "./reach.ts";
 import { visiblePaths, withoutParts } from "./reach.ts";
 import { type Snapshot, snapshotsIn } from "./snapshots.ts";
 import { findById, isUtf8, type Listing, listSubvolumes, type Subvolume } from "./filesystem.ts";
 import { beyondOf, countByFolder, type Room } from "./surplus.ts";
-import { namespaceFlags } from "../system/namespace.ts";
 import { type Top, topOf } from "./tops.ts";
 
 /** A subvolume that is to be frozen. */
@@ -205,25 +202,6 @@ function partReason({ device, subvolume, inside }: Frozen, mounts: readonly Moun
   if (inside === "" || visiblePaths(device, subvolume, mounts).length > 0) return undefined;
   const reason = `only a part of the subvolume /${subvolume.path} is mounted: mount its root too`;
   return { reason, isMissed: false, isProblem: true };
-}
-
-/**
- * Make sure that snapshots can be taken here.
- *
- * @throws {PlasmaError} that says what is missing
- */
-export async function requireSnapshots(): Promise<void> {
-  for (const tool of ["btrfs", "mount", "xargs"]) await requireTool(tool);
-  if (Deno.uid() !== 0) {
-    throw new PlasmaError("snapshot", "only root can take snapshots of btrfs", {
-      remedy: "run as root, or use the strategy tar",
-    });
-  }
-  const { exit, messages } = await run({ program: "unshare", args: [...namespaceFlags, "true"] });
-  if (exit.code === 0) return;
-  throw new PlasmaError("snapshot", `cannot make a private mount namespace: ${messages.tail}`, {
-    remedy: "in a container grant CAP_SYS_ADMIN, or use the strategy tar outside of it",
-  });
 }
 
 /** The btrfs filesystems among mounts; those that cannot be listed, with the reason. */

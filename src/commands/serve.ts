@@ -125,7 +125,7 @@ async function write(bytes: Uint8Array, idleSeconds: number, seconds = Infinity)
   const deadline = performance.now() + seconds * 1000;
   for (let offset = 0; offset < bytes.length;) {
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const why = `the connection was given up: nothing was taken for ${idleSeconds} s`;
+    const why = "the connection was given up: what is sent is not taken, or too slowly";
     const left = Math.min(idleSeconds * 1000, deadline - performance.now());
     const timer = setTimeout(() => reject(new BrokenOff(why)), left);
     try {

@@ -1,5 +1,4 @@
 import fs from "node:fs";
-import { run } from "../system/process.ts";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Consumer, type Programs } from "../system/pipeline.ts";
@@ -22,25 +21,9 @@ import { startReceiving } from "./receive_stages.ts";
 import { ReceiveWatch } from "./receive_watch.ts";
 import { appendRecords, arrivingFolder, readLines } from "./records.ts";
 import { removeEntries, removeSubvolumeFolder } from "./remove_subvolumes.ts";
-import { findStoredSubvolumes } from "./stored_subvolumes.ts";
+import { findStoredSubvolumes, requireBtrfsStorage } from "./stored_subvolumes.ts";
 import { requirePlace, type UploadLimits } from "./upload_limits.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
-
-/**
- * Make sure that subvolumes can be received in a folder.
- *
- * @throws {PlasmaError} if it is not on btrfs
- */
-export async function requireBtrfsStorage(folder: StorageFolder): Promise<void> {
-  const args = ["inspect-internal", "rootid", folder.path];
-  const { exit, messages } = await run({ program: "btrfs", args });
-  if (exit.code === 0) return;
-  const what = /not a btrfs/i.test(messages.tail) ? "is not on btrfs" : `: ${messages.tail}`;
-  throw new PlasmaError("storage", `the storage folder ${folder.path} ${what}`, {
-    code: "not-btrfs",
-    remedy: 'store it on btrfs, or use the strategy "btrfs-snapshot"',
-  });
-}
 
 /**
  * Where subvolumes are received, `.plasma/incoming/<run id>.btrfs/`: the folder `in` is the archive in

@@ -135,8 +135,7 @@ export class LocalUpload implements Upload {
 
 /** What is stored of subvolumes. Throws if none can be received here. */
 async function storedState(folder: StorageFolder): Promise<StoredState> {
-  const { requireBtrfsStorage } = await import("./incoming_subvolumes.ts");
-  const { storedIdentities } = await import("./stored_subvolumes.ts");
+  const { requireBtrfsStorage, storedIdentities } = await import("./stored_subvolumes.ts");
   const { canReceiveCompressedData } = await import("../btrfs/send.ts");
   const state = Promise.all([storedIdentities(folder), canReceiveCompressedData()]);
   // That it is not on btrfs says more than what fails for that.

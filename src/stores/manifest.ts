@@ -40,8 +40,8 @@ const recordEntries = {
 export const maximumSubvolumes = 10_000;
 
 /**
- * So many bytes the records of all subvolumes of an archive may take, as JSON: each request to a storage
- * reads those of all its archives. 10,000 subvolumes of docker take 3 MB.
+ * So many bytes the records of all subvolumes of an archive may take, as JSON: a request to a storage
+ * may read those of many archives. 10,000 subvolumes of docker take 3 MB.
  */
 export const maximumRecordBytes = 8 << 20;
 
@@ -94,7 +94,7 @@ export function formatManifest(manifest: Omit<Manifest, "count">): string {
 
 /** How a manifest begins that formatManifest() has made. */
 const beginning =
-  /^\{\n {2}"version": 2,\n {2}"run": "([^"\\]+)",\n {2}"bytes": (\d+),\n {2}"count": (\d+),\n/;
+  /^\{\n {2}"version": 2,\n {2}"run": "([^"\\]+)",\n {2}"bytes": (\d{1,15}),\n {2}"count": (\d{1,5}),\n/;
 const longestBeginning = 400;
 
 /** What is known of an archive without reading about each of its subvolumes. */
@@ -154,8 +154,9 @@ export function requireRoom(
       { code: "max-size" },
     );
   }
-  const known = new Set(earlier.flatMap(({ name, identity }) => [name, identity]));
-  const again = next.find(({ name, identity }) => known.has(name) || known.has(identity));
+  const names = new Set(earlier.map(({ name }) => name));
+  const identities = new Set(earlier.map(({ identity }) => identity));
+  const again = next.find(({ name, identity }) => names.has(name) || identities.has(identity));
   if (again === undefined) return;
   throw new PlasmaError("storage", `${again.path}: it has come already for this upload`, {
     code: "protocol",

@@ -1,6 +1,8 @@
 import { eachSubvolume } from "../btrfs/list.ts";
 import { readSubvolumeIds, subvolumeInode } from "../btrfs/subvolumes.ts";
+import { PlasmaError } from "../errors.ts";
 import { compareArchives, isSubvolumeArchive } from "../rotation/archive_name.ts";
+import { run } from "../system/process.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
 import { manifestName, readManifest } from "./manifest.ts";
 
@@ -8,6 +10,22 @@ import { manifestName, readManifest } from "./manifest.ts";
 const mostIdentities = 50_000;
 /** So many bytes of manifests are read for that; ten thousand subvolumes of docker take 3 MB. */
 const mostBytes = 128 << 20;
+
+/**
+ * Make sure that subvolumes can be received in a folder.
+ *
+ * @throws {PlasmaError} if it is not on btrfs
+ */
+export async function requireBtrfsStorage(folder: StorageFolder): Promise<void> {
+  const args = ["inspect-internal", "rootid", folder.path];
+  const { exit, messages } = await run({ program: "btrfs", args });
+  if (exit.code === 0) return;
+  const what = /not a btrfs/i.test(messages.tail) ? "is not on btrfs" : `: ${messages.tail}`;
+  throw new PlasmaError("storage", `the storage folder ${folder.path} ${what}`, {
+    code: "not-btrfs",
+    remedy: 'store it on btrfs, or use the strategy "btrfs-snapshot"',
+  });
+}
 
 /**
  * The identities of the stored subvolumes that still are what was received, as far as one list of the

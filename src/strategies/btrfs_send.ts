@@ -3,14 +3,13 @@ import { readLastChanges } from "../btrfs/last_change.ts";
 import { byUuidOf, lineOf, statesOf } from "../btrfs/lineage.ts";
 import { freeze, type Frost } from "../btrfs/freeze.ts";
 import { removeDeadSnapshots } from "../btrfs/leftovers.ts";
-import { deleteSnapshots, pathOf, type Snapshot } from "../btrfs/snapshots.ts";
+import { deleteSnapshots, pathOf, requireSnapshots, type Snapshot } from "../btrfs/snapshots.ts";
 import {
   type Findings,
   foldersIn,
   keyOf,
   type ListedFilesystem,
   oldSnapshots,
-  requireSnapshots,
   type Root,
   surveyBtrfs,
 } from "../btrfs/survey.ts";

@@ -1,15 +1,9 @@
 import { freeze, type Frost } from "../btrfs/freeze.ts";
 import type { Live, Part, Reach } from "../btrfs/reach.ts";
-import { deleteSnapshots, pathOf } from "../btrfs/snapshots.ts";
+import { deleteSnapshots, pathOf, requireSnapshots } from "../btrfs/snapshots.ts";
 import { removeDeadSnapshots } from "../btrfs/leftovers.ts";
 import { topId } from "../btrfs/root_tree.ts";
-import {
-  type Findings,
-  keyOf,
-  type ListedFilesystem,
-  requireSnapshots,
-  surveyBtrfs,
-} from "../btrfs/survey.ts";
+import { type Findings, keyOf, type ListedFilesystem, surveyBtrfs } from "../btrfs/survey.ts";
 import { snapshotFolder, topFailed, withTops } from "../btrfs/tops.ts";
 import { type Binding, View } from "../btrfs/view.ts";
 import { tidyPath } from "../config/values.ts";

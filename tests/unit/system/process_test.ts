@@ -1,12 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { UsageError } from "../../../src/errors.ts";
-import {
-  childEnvironment,
-  describeExit,
-  Messages,
-  run,
-  start,
-} from "../../../src/system/process.ts";
+import { Messages } from "../../../src/system/messages.ts";
+import { childEnvironment, describeExit, run, start } from "../../../src/system/process.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
