@@ -125,9 +125,12 @@ async function write(bytes: Uint8Array, idleSeconds: number, seconds = Infinity)
   const deadline = performance.now() + seconds * 1000;
   for (let offset = 0; offset < bytes.length;) {
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const why = "the connection was given up: what is sent is not taken, or too slowly";
-    const left = Math.min(idleSeconds * 1000, deadline - performance.now());
-    const timer = setTimeout(() => reject(new BrokenOff(why)), left);
+    const left = deadline - performance.now();
+    const why = left < idleSeconds * 1000
+      ? "what is answered is taken too slowly"
+      : `nothing was taken for ${idleSeconds} s`;
+    const giveUp = () => reject(new BrokenOff(`the connection was given up: ${why}`));
+    const timer = setTimeout(giveUp, Math.min(idleSeconds * 1000, left));
     try {
       const chunk = bytes.subarray(offset, offset + chunkBytes);
       offset += await Promise.race([Deno.stdout.write(chunk), late]);
