@@ -1,6 +1,7 @@
 /**
  * Builds the standalone executable dist/plasma, and the symbolic links plasma-agent and
  * plasma-rotate to it. What stood there is replaced only by a program that was seen to run.
+ * With `--check PROGRAM` nothing is built: that program is looked at in the same way.
  */
 import { version } from "../src/version.ts";
 
@@ -17,6 +18,7 @@ async function main(): Promise<void> {
   try {
     await compile(`${folder}/plasma`);
     await mustRun(`${folder}/plasma`);
+    await mustIgnoreCache(`${folder}/plasma`, folder);
     await Deno.rename(`${folder}/plasma`, `${dist}/plasma`);
     for (const link of links) {
       await Deno.symlink("plasma", `${folder}/${link}`);
@@ -35,11 +37,16 @@ async function removeIfPresent(folder: string): Promise<void> {
   }
 }
 
-/** Permissions are those of deno.json: they are part of the program from now on. Types: `deno task check`. */
+/**
+ * Permissions are those of deno.json: they are part of the program from now on. Types: `deno task check`.
+ * Without a code cache: the program would read that in the folder for temporary files, where anybody
+ * can put one, and run what is in it.
+ */
 async function compile(output: string): Promise<void> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["compile", "--quiet", "--no-prompt", "--no-check", "--frozen", "-P"],
+      "--no-code-cache",
       ...["--config", `${root}deno.json`, "--output", output, `${root}main.ts`],
     ],
     env: { NO_COLOR: "1" },
@@ -71,15 +78,61 @@ async function mustRun(program: string): Promise<void> {
   throw new Error(`the compiled program does not run${hint} ${words}`.trim());
 }
 
+/** So long a program may take to tell its version, in milliseconds. */
+const patienceMs = 10_000;
+
+/**
+ * A program that was compiled with a code cache waits for ever for this one.
+ *
+ * @param folder a private folder
+ */
+async function mustIgnoreCache(program: string, folder: string): Promise<void> {
+  const name = program.slice(program.lastIndexOf("/") + 1);
+  const cache = `${folder}/deno-compile-${name}.cache`;
+  const made = await new Deno.Command("mkfifo", { args: ["--", cache] }).output();
+  if (!made.success) throw new Error(`mkfifo failed: ${wordsOf(made.stderr)}`);
+  const child = new Deno.Command(program, {
+    args: ["--version"],
+    env: { NO_COLOR: "1", TMPDIR: folder },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), patienceMs);
+  const { success } = await child.status;
+  clearTimeout(timer);
+  await Deno.remove(cache);
+  if (success) return;
+  throw new Error(
+    `the compiled program reads its code from the folder for temporary files (${cache}), where ` +
+      "others can put it: compile it with --no-code-cache",
+  );
+}
+
 /** What Deno said, without its stack. */
 function wordsOf(stderr: Uint8Array): string {
   return new TextDecoder().decode(stderr).split("\nStack backtrace")[0]!.trim();
 }
 
+/** Prove a program that was compiled by other means. */
+async function check(program: string): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await mustRun(program);
+    await mustIgnoreCache(program, folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
 if (import.meta.main) {
   try {
-    await main();
-    console.error(`dist/plasma is plasma ${version}; links: ${links.join(", ")}`);
+    const [flag, program] = Deno.args;
+    if (flag === "--check" && program !== undefined) await check(program);
+    else {
+      await main();
+      console.error(`dist/plasma is plasma ${version}; links: ${links.join(", ")}`);
+    }
   } catch (error) {
     console.error(`compile: ${error instanceof Error ? error.message : error}`);
     Deno.exitCode = 1;
