@@ -2,14 +2,7 @@ import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import type { StreamSource, Survey } from "../strategies/mod.ts";
-import {
-  move,
-  type Moved,
-  type StoredBytes,
-  type TransferContext,
-  type Uploaded,
-  uploadFrom,
-} from "./attempt.ts";
+import { move, type Moved, type StoredBytes, type Uploaded, uploadFrom } from "./attempt.ts";
 import { type ByteSource, produce } from "./byte_source.ts";
 import { hookOptions, type Run } from "./context.ts";
 import { runAllHooks } from "./hooks.ts";
@@ -17,6 +10,7 @@ import { commit, discardPending, findCommitted } from "./commit.ts";
 import { retrying } from "./retry.ts";
 import { sendSubvolumes } from "./send.ts";
 import { StagingFile } from "./staging.ts";
+import type { TransferContext } from "./transfer_watch.ts";
 
 /** A new archive. */
 export interface Stored extends Committed {

@@ -1,21 +1,11 @@
 import { PlasmaError, reasonOf } from "../errors.ts";
 import type { Committed, Store, Upload } from "../stores/mod.ts";
-import type { Log } from "../system/log.ts";
-import { Progress } from "../system/progress.ts";
 import type { Transfer } from "../system/pump.ts";
 import { transfer, TransferError } from "../system/pump_worker.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { FileIdentity } from "../system/same_file.ts";
 import type { ByteSource } from "./byte_source.ts";
-
-/** What a transfer needs beside its ends. */
-export interface TransferContext {
-  readonly signal: AbortSignal;
-  readonly log: Log;
-  /** Bytes per second. */
-  readonly limit: number | undefined;
-  readonly expectedBytes: number | undefined;
-}
+import { onAbort, type TransferContext, TransferWatch } from "./transfer_watch.ts";
 
 /** All bytes that were moved, and what the producers had to say. */
 export interface Moved extends Transfer {
@@ -38,9 +28,6 @@ export interface Sink {
   kill(): void;
 }
 
-/** A transfer in which no byte moves for so long is given up. */
-const stallSeconds = 3600;
-
 /**
  * Move all bytes of a source into a sink, and make sure that they were all.
  *
@@ -49,17 +36,16 @@ const stallSeconds = 3600;
 export async function move(
   source: ByteSource,
   sink: Sink,
-  { signal, log, limit, expectedBytes }: TransferContext,
+  context: TransferContext,
   { hashed = true, onBytes }: { hashed?: boolean; onBytes?: (bytes: number) => void } = {},
 ): Promise<Moved> {
+  const { signal, limit } = context;
   signal.throwIfAborted();
   const kill = () => {
     source.kill();
     sink.kill();
   };
-  using _ = onAbort(signal, kill);
-  const progress = new Progress(log, "archive", expectedBytes);
-  const stall = new StallWatch(kill);
+  using watch = new TransferWatch(context, kill, onBytes);
   try {
     const moved = await transfer(
       {
@@ -76,16 +62,11 @@ export async function move(
           source.onOpen();
           sink.onOpen();
         },
-        onProgress(bytes) {
-          progress.update(bytes);
-          onBytes?.(bytes);
-          stall.update(bytes);
-        },
+        onProgress: (bytes) => watch.update(bytes),
       },
       signal,
     );
-    signal.throwIfAborted();
-    stall.throwIfStalled();
+    watch.throwIfEnded();
     return { ...moved, warnings: await source.finish(moved) };
   } catch (error) {
     signal.throwIfAborted();
@@ -96,41 +77,6 @@ export async function move(
       new PlasmaError("storage", `cannot write ${sink.sink}: ${reasonOf(error)}`, {
         code: error.code ?? "failed",
       });
-  } finally {
-    stall.stop();
-  }
-}
-
-/** Notices when nothing moves any more. */
-class StallWatch {
-  #bytes = -1;
-  #since = performance.now();
-  #stalled = false;
-  readonly #timer;
-
-  constructor(readonly onStall: () => void) {
-    this.#timer = setInterval(() => this.#look(), 1000);
-  }
-
-  update(bytes: number): void {
-    if (bytes === this.#bytes) return;
-    this.#bytes = bytes;
-    this.#since = performance.now();
-  }
-
-  #look(): void {
-    if (performance.now() - this.#since < stallSeconds * 1000) return;
-    this.#stalled = true;
-    this.onStall();
-  }
-
-  throwIfStalled(): void {
-    if (!this.#stalled) return;
-    throw new PlasmaError("archive", `nothing moved for ${stallSeconds} s`, { code: "timeout" });
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
   }
 }
 
@@ -165,12 +111,4 @@ export async function uploadFrom(
     context.signal.throwIfAborted();
     throw error;
   }
-}
-
-/** Call a function when a signal is aborted, as long as the result is in scope. */
-function onAbort(signal: AbortSignal, react: () => void): Disposable {
-  signal.addEventListener("abort", react);
-  return {
-    [Symbol.dispose]: () => signal.removeEventListener("abort", react),
-  };
 }

@@ -15,6 +15,7 @@ import { discardPending } from "./commit.ts";
 import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
+import { maySendDirectly } from "./send_directly.ts";
 import { ownPaths, type Settings } from "./settings.ts";
 import { requireTempfileWay, stagingPath } from "./staging.ts";
 
@@ -141,7 +142,8 @@ async function runLocked(given: Settings, context: RunContext, outcome: Outcome)
 
 async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   const { config, log, store, strategy, signal, outcome } = run;
-  using _transfer = prepareTransfer();
+  const isDirect = strategy.archives === "subvolumes" && maySendDirectly(run);
+  using _transfer = isDirect ? undefined : prepareTransfer();
   // The source is looked at while ssh logs in, unless hooks may still change it.
   const early = config.executeBefore.length === 0 ? new EarlySurvey(strategy) : undefined;
   await using _ = early;

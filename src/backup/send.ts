@@ -1,4 +1,4 @@
-import { canSendCompressedData, sendScript, sendScriptCommand } from "../btrfs/send.ts";
+import { canSendCompressedData, sendScript } from "../btrfs/send.ts";
 import { topFailed } from "../btrfs/tops.ts";
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
@@ -14,12 +14,15 @@ import type { SentSubvolume, SubvolumeSource } from "../strategies/mod.ts";
 import { Producer, type Stage, strictStage } from "../system/pipeline.ts";
 import type { Command } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
-import { move, type StoredBytes, type TransferContext } from "./attempt.ts";
+import { canCountWritten, countingScript } from "../system/written.ts";
+import { move, type StoredBytes } from "./attempt.ts";
 import { commit, discardPending, findCommitted } from "./commit.ts";
 import type { Run } from "./context.ts";
 import { isTransient, retrying } from "./retry.ts";
 import { Refusals } from "./refusals.ts";
+import { type CountingStage, maySendDirectly, sendDirectly } from "./send_directly.ts";
 import { firstBatch, type PlannedSend, planSends } from "./send_plan.ts";
+import type { TransferContext } from "./transfer_watch.ts";
 
 /**
  * Send subvolumes one after the other, through one connection, and commit them together. Of each only
@@ -32,11 +35,15 @@ export async function sendSubvolumes(
   context: TransferContext,
 ): Promise<StoredBytes> {
   const { config, place } = run;
-  const [canCompress, problems] = await Promise.all([
+  const [canCompress, canCount, problems] = await Promise.all([
     canSendCompressedData(),
+    canCountWritten(),
     source.dropUnknown(new Set(stored.identities)),
   ]);
-  const compressedData = stored.compressedData && canCompress;
+  const means: Means = {
+    compressedData: stored.compressedData && canCompress,
+    isDirect: canCount && maySendDirectly(run),
+  };
   run.outcome.problems.push(...problems);
   let claim: Claim | undefined;
   return await retrying(config, run, "upload", async () => {
@@ -47,12 +54,20 @@ export async function sendSubvolumes(
     }
     await discardPending(run);
     const id = place.uploads.begin();
-    const sender = new Sender(run, source, id, stored, context, compressedData);
+    const sender = new Sender(run, source, id, stored, context, means);
     claim = await sender.sendAll();
     const committed = await commit(run, claim);
     source.keep();
     return { ...claim, ...committed, warnings: [] };
   });
+}
+
+/** How subvolumes are sent. */
+interface Means {
+  /** See SendOrder. */
+  readonly compressedData: boolean;
+  /** `btrfs send` writes to the store itself: that saves each byte two copies. */
+  readonly isDirect: boolean;
 }
 
 const isRefusal = (error: unknown) => error instanceof PlasmaError && error.code === "receive";
@@ -104,7 +119,7 @@ class Sender {
     readonly id: RunId,
     stored: StoredState,
     readonly context: TransferContext,
-    readonly compressedData: boolean,
+    readonly means: Means,
   ) {
     const { subvolumes } = source;
     this.#stored = new Set(stored.identities);
@@ -202,20 +217,26 @@ class Sender {
       copy,
     }));
     const stream = filteredKind("tar", filters);
+    const isEmpty = plan.every(({ copy }) => copy);
     // While the store makes itself ready, what is to be sent is mounted, and the pipe filled. If all is
     // to be copied nothing is sent, not even the empty stream of a compressor.
-    await using bytes = plan.every(({ copy }) => copy) ? undefined : await this.#produce(plan);
+    await using bytes = isEmpty || this.means.isDirect ? undefined : await this.#produce(plan);
     await using reception = await store.receive(this.id, { stream, orders }).catch((error) => {
       const copies = orders.filter(({ copy }) => copy);
       if (!isRefusal(error) || copies.length === 0) throw error;
       for (const { identity } of copies) this.#refusals.noteGone(identity);
       return undefined;
     });
-    if (bytes === undefined || reception === undefined) return await reception?.finish();
+    if (isEmpty || reception === undefined) return await reception?.finish();
     let moved = 0;
+    const onBytes = (sum: number) => moved = sum;
     try {
-      const onBytes = (sum: number) => moved = sum;
-      moved = (await move(bytes, reception, this.context, { hashed: false, onBytes })).bytes;
+      if (bytes === undefined) {
+        const { folder } = this.run.place;
+        await sendDirectly(this.#stage(plan), reception, folder, this.context, onBytes);
+      } else {
+        moved = (await move(bytes, reception, this.context, { hashed: false, onBytes })).bytes;
+      }
     } catch (error) {
       this.context.signal.throwIfAborted();
       if (isTransient(error) || isOfAll(error)) throw error;
@@ -232,8 +253,23 @@ class Sender {
 
   async #produce(plan: readonly PlannedSend[]): Promise<Producer> {
     const { filters, place } = this.run;
-    const send = sendingStage(this.source.within(this.#command(plan)));
-    return await Producer.start([send, ...filters.map(({ encoder }) => encoder)], place.folder);
+    const stages = [this.#stage(plan), ...filters.map(({ encoder }) => encoder)];
+    return await Producer.start(stages, place.folder);
+  }
+
+  #stage(plan: readonly PlannedSend[]): CountingStage {
+    const path = `${this.run.place.folder}/send-${++this.#batches}`;
+    const orders = plan.filter(({ copy }) => !copy).map(({ subvolume, parent, clones }) => ({
+      snapshot: subvolume.snapshot.path,
+      parent: parent?.path,
+      cloneSources: clones.map((clone) => clone.path),
+      compressedData: this.means.compressedData,
+    }));
+    const script = countingScript + sendScript(orders);
+    Deno.writeTextFileSync(path, script, { createNew: true, mode: 0o600 });
+    const countFile = `${path}.bytes`;
+    const command = { program: "sh", args: [path, countFile] };
+    return { ...sendingStage(this.source.within(command)), countFile };
   }
 
   readonly #told = new Set<string>();
@@ -243,17 +279,5 @@ class Sender {
     this.#told.add(path);
     const why = this.#refusals.isNone ? ": no common snapshot" : "";
     this.run.log.info(`${path}: sending all of it${why}`);
-  }
-
-  #command(plan: readonly PlannedSend[]) {
-    const path = `${this.run.place.folder}/send-${++this.#batches}`;
-    const orders = plan.filter(({ copy }) => !copy).map(({ subvolume, parent, clones }) => ({
-      snapshot: subvolume.snapshot.path,
-      parent: parent?.path,
-      cloneSources: clones.map((clone) => clone.path),
-      compressedData: this.compressedData,
-    }));
-    Deno.writeTextFileSync(path, sendScript(orders), { createNew: true, mode: 0o600 });
-    return sendScriptCommand(path);
   }
 }

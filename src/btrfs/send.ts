@@ -1,4 +1,4 @@
-import { type Command, run } from "../system/process.ts";
+import { run } from "../system/process.ts";
 import { type Stage, strictStage } from "../system/pipeline.ts";
 
 /** What is to be sent, and what the other side has already. */
@@ -32,16 +32,16 @@ function sendArguments({ snapshot, parent, cloneSources, compressedData }: SendO
 
 /**
  * A script for sh(1) that sends snapshots one after the other, and stops at the first that fails. A
- * file and not a command line: there may be thousands.
+ * file and not a command line: there may be thousands. By SIGTERM it ends at once, and with it what is
+ * being sent: as long as that goes on its snapshot cannot be deleted.
  */
 export function sendScript(orders: readonly SendOrder[]): string {
   const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
-  return orders.map((order) => `btrfs ${sendArguments(order).map(quote).join(" ")} || exit\n`)
-    .join("");
+  const lines = orders.map((order) =>
+    `btrfs ${sendArguments(order).map(quote).join(" ")} & wait $! || exit\n`
+  );
+  return `trap 'kill -KILL $! 2>/dev/null; exit 143' TERM\n${lines.join("")}`;
 }
-
-/** The program that runs such a script. */
-export const sendScriptCommand = (path: string): Command => ({ program: "sh", args: [path] });
 
 /**
  * Whether this machine can send compressed extents as they are: btrfs-progs 6.0 and Linux 6.0 can,

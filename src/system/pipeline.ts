@@ -95,13 +95,14 @@ export class Programs implements AsyncDisposable {
    *
    * @returns the warnings of all stages
    * @throws {PlasmaError} the root cause, if one failed: a program that dies takes those before it
-   * along by SIGPIPE, so one that failed by itself is to blame
+   * along by SIGPIPE, so one that failed by itself is to blame. If none did, whoever was to read what
+   * they write is: then it has the code {@link brokenPipe}
    */
   async finish(): Promise<string[]> {
     const exits = await Promise.all(this.children.map(({ exited }) => exited));
     const leftovers = await Promise.all(this.#leftovers);
     const warnings: string[] = [];
-    const failures: { error: unknown; byPipe: boolean }[] = [];
+    const failures: { error: unknown; isKilled: boolean; byPipe: boolean }[] = [];
     for (const [index, exit] of exits.entries()) {
       const { judge, command } = this.#stages[index]!;
       try {
@@ -115,17 +116,20 @@ export class Programs implements AsyncDisposable {
         }
       } catch (error) {
         const { lines } = this.children[index]!.messages;
-        failures.push({ error, byPipe: exit.signal === "SIGPIPE" || lines.some(isBrokenPipe) });
+        const isKilled = isKilledByPipe(exit);
+        failures.push({ error, isKilled, byPipe: isKilled || lines.some(isBrokenPipe) });
       }
     }
     const cause = failures.find(({ byPipe }) => !byPipe) ?? failures[0];
-    if (cause !== undefined) throw cause.error;
-    return warnings;
+    if (cause === undefined) return warnings;
+    const { error, isKilled } = cause;
+    if (!isKilled || !(error instanceof PlasmaError)) throw error;
+    throw new PlasmaError(error.stage, error.message, { code: brokenPipe, cause: error });
   }
 
   /** End all programs. */
-  kill(): void {
-    for (const child of this.children) child.kill("SIGKILL");
+  kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): void {
+    for (const child of this.children) child.kill(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -133,6 +137,12 @@ export class Programs implements AsyncDisposable {
     await Promise.all(this.children.map(({ exited }) => exited));
   }
 }
+
+/** Nobody reads any more what the programs write. */
+export const brokenPipe = "broken-pipe";
+
+/** A shell ends with 128 and the number of the signal that has killed its child, see sh(1). */
+const isKilledByPipe = ({ code, signal }: Exit) => signal === "SIGPIPE" || code === 128 + 13;
 
 /** What programs say that see a broken pipe themselves, where SIGPIPE is ignored. */
 const isBrokenPipe = (line: string) => /broken pipe|wrote only|write error/i.test(line);

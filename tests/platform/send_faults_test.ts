@@ -5,7 +5,7 @@ import { modeOf } from "../support/modes.ts";
 import { plasma } from "../support/plasma.ts";
 import { sh, tryRun, until } from "../support/sh.ts";
 import type { Site } from "../support/site.ts";
-import { keptOf, Nights, noise, sendTest } from "./send_night.ts";
+import { keptOf, Nights, noise, sendTest, slowStreams } from "./send_night.ts";
 
 /** The archives that a storage on the second btrfs has after a power cut now; each must verify. */
 async function cutPower(site: Site, nights: Nights): Promise<string[]> {
@@ -57,15 +57,23 @@ sendTest(
   },
 );
 
-for (const [signal, status] of [["SIGTERM", 143], ["SIGHUP", 129], ["SIGINT", 130]] as const) {
+for (
+  const [signal, status, way] of [
+    ["SIGTERM", 143, "through the pump"],
+    ["SIGTERM", 143, "as it is received"],
+    ["SIGHUP", 129, "as it is received"],
+    ["SIGINT", 130, "as it is received"],
+  ] as const
+) {
   sendTest(
-    `row 22: ${signal}, once or twice, in the middle of a stream leaves nothing`,
+    `row 22: ${signal}, once or twice, in the middle of a stream, ${way}, leaves nothing`,
     async (site, nights) => {
       await nights.runWell();
+      const more = slowStreams[way](site);
       const [archives, kept] = [nights.archives, keptOf(site)];
       for (const times of [1, 2]) {
         site.write("btrfs/data/large", noise(4_000_000));
-        const run = nights.start({ bandwidthLimit: "3M" });
+        const run = nights.start(more);
         await untilMidStream(nights);
         for (let time = 0; time < times; time++) run.child.kill(signal);
         const { code, lastLine } = await run.output;

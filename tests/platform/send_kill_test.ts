@@ -6,7 +6,15 @@ import { descendants, processes } from "../support/processes.ts";
 import { sh, tryRun, until } from "../support/sh.ts";
 import { type Site, snapshotsOf } from "../support/site.ts";
 import type { Sshd } from "../support/sshd.ts";
-import { keptOf, Nights, noise, sendOverSshTest, sendTest, uuidOf } from "./send_night.ts";
+import {
+  keptOf,
+  Nights,
+  noise,
+  sendOverSshTest,
+  sendTest,
+  slowStreams,
+  uuidOf,
+} from "./send_night.ts";
 
 const large = 4_000_000;
 
@@ -78,41 +86,49 @@ async function assertArchivesAreWhole(nights: Nights): Promise<void> {
   }
 }
 
-sendOverSshTest(
-  "a part of the run is killed in the middle of the stream (row 45)",
-  async (site, nights, sshd) => {
-    await site.subvolume("btrfs/data/nested");
-    site.write("btrfs/data/nested/file", noise(20_000));
-    for (const round of ["all of it", "an increment"]) {
-      for (const [what, find] of [...Object.entries(victims), ["the agent", undefined] as const]) {
-        site.write("btrfs/data/large", noise(large));
-        const before = nights.archives;
-        const run = nights.start({ bandwidthLimit: "3M", retries: 0 });
-        await untilMidStream(nights);
-        const doomed = find === undefined ? [run.child.pid] : await find(run.child.pid, sshd);
-        assert(doomed.length > 0, `${what} runs`);
-        doomed.forEach(kill);
-        const { code, stderr } = await run.output;
-        await untilDead(site);
-        const added = nights.archives.length - before.length;
-        assertEquals(added, code === 0 ? 1 : 0, `${what}, ${round}: status ${code}: ${stderr}`);
-        // A broken pipe at either end may have been followed by another try, which sends all.
-        if (find === undefined || round === "all of it") {
-          assertEquals(
-            added,
-            0,
-            `${what}: ${stderr}`,
-          );
+for (const way of ["through the pump", "as it is sent"] as const) {
+  sendOverSshTest(
+    `a part of the run is killed in the middle of the stream, ${way} (row 45)`,
+    async (site, nights, sshd) => {
+      await site.subvolume("btrfs/data/nested");
+      const more = { ...slowStreams[way](site), retries: 0 };
+      site.write("btrfs/data/nested/file", noise(20_000));
+      for (const round of ["all of it", "an increment"]) {
+        for (
+          const [what, find] of [...Object.entries(victims), ["the agent", undefined] as const]
+        ) {
+          site.write("btrfs/data/large", noise(large));
+          const before = nights.archives;
+          const run = nights.start(more);
+          await untilMidStream(nights);
+          const doomed = find === undefined ? [run.child.pid] : await find(run.child.pid, sshd);
+          assert(doomed.length > 0, `${what} runs`);
+          doomed.forEach(kill);
+          const { code, stderr } = await run.output;
+          await untilDead(site);
+          const added = nights.archives.length - before.length;
+          assertEquals(added, code === 0 ? 1 : 0, `${what}, ${round}: status ${code}: ${stderr}`);
+          // A broken pipe at either end may have been followed by another try, which sends all.
+          if (find === undefined || round === "all of it") {
+            assertEquals(
+              added,
+              0,
+              `${what}: ${stderr}`,
+            );
+          }
+          await assertArchivesAreWhole(nights);
         }
-        await assertArchivesAreWhole(nights);
+        const { stderr } = await nights.runWell();
+        assertEquals(/sending all/.test(stderr), round === "all of it", stderr);
+        assertEquals((await keptOf(site)).length, 1);
+        assertEquals(
+          (await site.snapshots()).filter((line) => !line.includes("incoming")).length,
+          2,
+        );
       }
-      const { stderr } = await nights.runWell();
-      assertEquals(/sending all/.test(stderr), round === "all of it", stderr);
-      assertEquals((await keptOf(site)).length, 1);
-      assertEquals((await site.snapshots()).filter((line) => !line.includes("incoming")).length, 2);
-    }
-  },
-);
+    },
+  );
+}
 
 sendOverSshTest("the agent is killed at any moment (rows 23, 45)", async (site, nights) => {
   site.write("btrfs/data/large", noise(large));

@@ -146,6 +146,22 @@ export function sendOverSshTest(
   });
 }
 
+/**
+ * How a stream can be made to take so long that something can happen in its middle: what holds it back
+ * is our own pump, or a program at one of its ends, which `btrfs send` then feeds itself.
+ */
+export const slowStreams = {
+  "through the pump": () => ({ bandwidthLimit: "3M" }),
+  "as it is sent": (site: Site) => hold(site, "send*", '"$real" "$@" | { SLOWLY; }'),
+  "as it is received": (site: Site) => hold(site, "*receive*", '{ SLOWLY; } | "$real" "$@"'),
+} as const;
+
+function hold(site: Site, verb: string, how: string): object {
+  const held = how.replace("SLOWLY", "head -c 1500000; sleep 1; cat");
+  site.fake("btrfs", `case "$*" in ${verb}) ${held} ;; *) exec "$real" "$@" ;; esac`);
+  return {};
+}
+
 /** Bytes that cannot be compressed. */
 export function noise(length: number): Uint8Array {
   const bytes = new Uint8Array(length);
