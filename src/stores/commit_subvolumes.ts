@@ -12,10 +12,10 @@ import {
   readSummary,
   streamBytes,
 } from "./manifest.ts";
+import { bringToDisk } from "./lost_writes.ts";
 import type { Claim } from "./mod.ts";
 import { arrivingFolder, readRecords } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
-import { syncFilesystem } from "./subvolume_archive.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /** Received subvolumes are made an archive by one rename of the folder that holds them. */
@@ -50,7 +50,7 @@ export const subvolumeCommit: CommitKind = {
     await removeSubvolumeFolder(manifest);
     writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes: [...records] }));
     if (readManifest(arrived) === undefined) throw new Error("the manifest cannot be read again");
-    await syncFilesystem(folder.path);
+    await bringToDisk(folder.path, subvolumes);
     fs.renameSync(arrived, archive);
     syncFolder(folder.path);
     return true;

@@ -9,6 +9,7 @@ import { arrivedSubvolumes } from "./arrivals.ts";
 import { copyStored } from "./copy_stored.ts";
 import type { StorageFolder } from "./folder.ts";
 import { countOthers, incomingFiles, isPresent, removeDeadUploads } from "./incoming.ts";
+import { beginWriting } from "./lost_writes.ts";
 import { requireRoom, type SubvolumeRecord } from "./manifest.ts";
 import {
   type ReceiveBatch,
@@ -255,6 +256,7 @@ async function openIncoming(
     }
     if (!isPresent(subvolumes)) await requirePlace(() => countOthers(storage, id), limits);
     makePrivateFolder(subvolumes);
+    beginWriting(subvolumes);
     return lock;
   } catch (error) {
     if (lock.isNew) lock.remove();

@@ -1,4 +1,4 @@
-import { btrfs, identityOf, readSubvolumeIds } from "../btrfs/subvolumes.ts";
+import { identityOf, readSubvolumeIds } from "../btrfs/subvolumes.ts";
 import { describeError, PlasmaError } from "../errors.ts";
 import { sendStage } from "../btrfs/send.ts";
 import { makePrivateFolder } from "../system/durable.ts";
@@ -132,9 +132,4 @@ async function scrubStatus(path: string): Promise<{ hasErrors: boolean; text: st
   const hasErrors = /\b(?:uncorrectable|verify|csum|super|read)=[1-9]/.test(text) &&
     !/Uncorrectable:\s*0\b/.test(text);
   return { hasErrors, text: `last scrub: ${summary || "no summary"}` };
-}
-
-/** Bring everything that was received to the disk. */
-export async function syncFilesystem(path: string): Promise<void> {
-  await btrfs(`bring ${path} to the disk`, "filesystem", "sync", path);
 }
