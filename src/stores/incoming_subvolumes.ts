@@ -25,6 +25,7 @@ import { removeEntries, removeSubvolumeFolder } from "./remove_subvolumes.ts";
 import { findStoredSubvolumes, requireBtrfsStorage } from "./stored_subvolumes.ts";
 import { requirePlace, type UploadLimits } from "./upload_limits.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
+import { WriteBehind } from "./write_behind.ts";
 
 /**
  * Where subvolumes are received, `.plasma/incoming/<run id>.btrfs/`: the folder `in` is the archive in
@@ -60,6 +61,7 @@ const mostBeside = 16;
 export class IncomingSubvolumes implements Reception {
   readonly durable = false;
   readonly #watch: ReceiveWatch | undefined;
+  readonly #disk: WriteBehind;
   readonly #expected: readonly (SubvolumeRecord | ReceiveOrder)[];
   #received: Promise<Received> | undefined;
   #isOver = false;
@@ -76,10 +78,15 @@ export class IncomingSubvolumes implements Reception {
     limits: UploadLimits,
   ) {
     this.#expected = [...wanted.earlier, ...wanted.orders];
+    this.#disk = new WriteBehind(places.arriving);
     const all = programs instanceof Consumer ? programs.programs : programs;
     const pid = all?.children.at(-1)?.process.pid;
     if (pid === undefined) return;
-    this.#watch = new ReceiveWatch(pid, limits, () => this.#isTooMuch(), () => this.kill());
+    this.#watch = new ReceiveWatch(pid, limits, {
+      isTooMuch: () => this.#isTooMuch(),
+      onRead: (bytes) => this.#disk.update(bytes),
+      kill: () => this.kill(),
+    });
   }
 
   /**
@@ -149,6 +156,7 @@ export class IncomingSubvolumes implements Reception {
   async #finish(): Promise<Received> {
     const problem = await this.#endOfPrograms();
     this.#watch?.[Symbol.dispose]();
+    await this.#disk.finish();
     if (this.#watch?.broken !== undefined) throw this.#watch.broken;
     // To look at each would take far longer than to send it.
     if (this.#isTooMuch()) return await this.#giveUp();
@@ -211,6 +219,7 @@ export class IncomingSubvolumes implements Reception {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watch?.[Symbol.dispose]();
     await this.programs?.[Symbol.asyncDispose]();
+    await this.#disk.finish();
     await this.#received?.catch(() => {});
     // What is torn is not worth keeping, not even what came before; else the next upload removes it.
     if (!this.#isOver) await removeTorn(this.places, this.lock);

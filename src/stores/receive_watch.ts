@@ -7,6 +7,15 @@ const intervalMs = 2_000;
 
 const defaultIdleSeconds = 3600;
 
+export interface WatchHooks {
+  /** Whether more has come than may come. */
+  isTooMuch(): boolean;
+  /** Told now and then how many bytes the process has read. */
+  onRead(bytes: number): void;
+  /** Nothing has come for too long, or too much. */
+  kill(): void;
+}
+
 /**
  * Watches a process that reads the connection itself: no byte of it passes through us. What it has read
  * and written so far the kernel counts, see proc_pid_io(5). When it has ended nothing comes any more,
@@ -19,15 +28,10 @@ export class ReceiveWatch implements Disposable {
   #isLooking = false;
   #broken: PlasmaError | undefined;
 
-  /**
-   * @param isTooMuch whether more has come than may come
-   * @param kill is called when nothing has come for too long, or too much
-   */
   constructor(
     readonly pid: number,
     { idleSeconds: idle = defaultIdleSeconds }: UploadLimits,
-    readonly isTooMuch: () => boolean,
-    readonly kill: () => void,
+    readonly hooks: WatchHooks,
   ) {
     this.#timer = setInterval(() => void this.#look(idle), Math.min(intervalMs, idle * 250));
     Deno.unrefTimer(this.#timer);
@@ -42,7 +46,7 @@ export class ReceiveWatch implements Disposable {
     if (this.#isLooking || this.#broken !== undefined) return;
     this.#isLooking = true;
     try {
-      if (this.isTooMuch()) this.kill();
+      if (this.hooks.isTooMuch()) this.hooks.kill();
       const { exit, stdout } = await run({ program: "cat", args: [`/proc/${this.pid}/io`] });
       this.#judge(exit.code === 0 ? new TextDecoder().decode(stdout) : "ended", idleSeconds);
     } finally {
@@ -52,12 +56,14 @@ export class ReceiveWatch implements Disposable {
 
   #judge(counters: string, idleSeconds: number): void {
     const now = performance.now();
+    const read = /^rchar: (\d+)$/m.exec(counters)?.[1];
+    if (read !== undefined) this.hooks.onRead(Number(read));
     if (counters !== this.#seen) this.#since = now;
     this.#seen = counters;
     if (now - this.#since <= idleSeconds * 1000) return;
     const why = `the upload was given up: nothing came for ${idleSeconds} s (--idle-timeout)`;
     this.#broken = new PlasmaError("storage", why, { code: "idle" });
-    this.kill();
+    this.hooks.kill();
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { PlasmaError } from "../../src/errors.ts";
 import { beginWriting, bringToDisk } from "../../src/stores/lost_writes.ts";
 import { namesIn } from "../support/folders.ts";
@@ -58,3 +58,13 @@ btrfsTest(
     await bringToDisk(path, later!);
   },
 );
+
+sendTest("what is received is brought to the disk while more comes", async (site, nights) => {
+  site.write("btrfs/data/large", noise(160_000_000));
+  const seen = site.at("seen");
+  const incoming = `${nights.storage}/.plasma/incoming`;
+  const note = `case "$*" in "filesystem sync ${incoming}/"*) echo >>${seen} ;; esac`;
+  site.fake("btrfs", `${note}; exec "$real" "$@"`);
+  await nights.runWell({ bandwidthLimit: "30M" });
+  assert(Deno.statSync(seen).size >= 1);
+});

@@ -7,16 +7,16 @@ async function watched(
   script: string,
   limits: { idleSeconds?: number },
   isTooMuch = false,
-): Promise<{ code: string | undefined; signal: string | null }> {
+): Promise<{ code: string | undefined; signal: string | null; read: number }> {
   const child = await start({ program: "sh", args: ["-c", script] });
-  using watch = new ReceiveWatch(
-    child.process.pid!,
-    limits,
-    () => isTooMuch,
-    () => child.kill("SIGKILL"),
-  );
+  let read = 0;
+  using watch = new ReceiveWatch(child.process.pid!, limits, {
+    isTooMuch: () => isTooMuch,
+    onRead: (bytes) => read = bytes,
+    kill: () => child.kill("SIGKILL"),
+  });
   const { signal } = await child.exited;
-  return { code: watch.broken?.code, signal };
+  return { code: watch.broken?.code, signal, read };
 }
 
 Deno.test("row 51: ReceiveWatch ends what neither reads nor writes for too long", async () => {
@@ -36,13 +36,15 @@ Deno.test("row 51: ReceiveWatch ends what waits though the program has ended", a
   const ended = await start({ program: "true", args: [] });
   await ended.exited;
   const kill = () => child.kill("SIGKILL");
-  using watch = new ReceiveWatch(ended.process.pid!, { idleSeconds: 0.5 }, () => false, kill);
+  const hooks = { isTooMuch: () => false, onRead() {}, kill };
+  using watch = new ReceiveWatch(ended.process.pid!, { idleSeconds: 0.5 }, hooks);
   assertEquals([(await child.exited).signal, watch.broken?.code], ["SIGKILL", "idle"]);
 });
 
 Deno.test("ReceiveWatch lets alone what goes on within its limits", async () => {
   const script = "i=0; while [ $i -lt 15 ]; do head -c 1000 /dev/zero >/dev/null; sleep 0.1; " +
     "i=$((i + 1)); done";
-  const { code, signal } = await watched(script, { idleSeconds: 1 });
+  const { code, signal, read } = await watched(script, { idleSeconds: 1 });
   assertEquals([code, signal], [undefined, null]);
+  assert(read > 5_000, "it is told what was read");
 });
