@@ -23,8 +23,8 @@ export interface Listing {
   readonly hidden: readonly Hidden[];
 }
 
-/** Lists the subvolumes; ends each of the lists with NUL. */
-const listScript = `
+/** Lists the subvolumes, for {@link readLists}; ends each of the lists with NUL. */
+export const listScript = `
 list() { btrfs subvolume list "$@" "$top" && printf '\\0'; }
 list ${listFlags} --sort=rootid && list ${listFlags} --sort=-rootid && list -r &&
   btrfs subvolume show "$top" && printf '\\0'
@@ -73,8 +73,12 @@ export const findById = (id: number, folder: string) =>
 export const quote = (text: string) =>
   /^[\w/.:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
-/** The subvolumes in the lists; undefined if there may be forged ones. */
-function readLists(top: Top, lists: readonly string[]): Subvolume[] | undefined {
+/**
+ * The subvolumes in the lists; undefined if there may be forged ones.
+ *
+ * @throws {PlasmaError} if there are fewer lists
+ */
+export function readLists(top: Top, lists: readonly string[]): Subvolume[] | undefined {
   const [ascending, descending, readOnly, shown] = lists;
   if (shown === undefined) {
     throw new PlasmaError("snapshot", `btrfs does not list the subvolumes of ${top.source}`, {

@@ -57,14 +57,14 @@ const script = `set -eu
 exec 9>&1 >/dev/null
 target=$1 storage=$2 empty=$3 scratch=$4 inside=$5
 safe=nodev,nosuid,noexec
-case $(uname -r) in
+read -r release </proc/sys/kernel/osrelease
+case $release in
 [1-4].* | 5.[0-9].* | 5.1[0-7].*)
   mount -o remount,bind,nodev "$(stat --format=%m -- "$target")"
   exec btrfs --quiet receive -C -- "$target"
   ;;
 esac
-mount --bind -- "$target" "$target"
-mount -o "remount,bind,$safe" -- "$target"
+mount --bind -o "$safe" -- "$target" "$target"
 mount -t tmpfs -o "mode=0700,size=1m,$safe" plasma "$scratch"
 mkdir -- "$scratch/root"
 if [ -n "$inside" ]; then
@@ -72,12 +72,10 @@ if [ -n "$inside" ]; then
   mkdir -p -- "$scratch/root/$inside"
 fi
 view=$scratch/root\${inside:+/$inside} own=\${target#"$storage"}
-mount --bind -- "$storage" "$view"
-mount -o "remount,bind,ro,$safe" -- "$view"
+mount --bind -o "ro,$safe" -- "$storage" "$view"
 mount -t tmpfs -o "mode=0700,size=64k,$safe" plasma "$view/.plasma"
 mkdir -p -- "$view$own"
-mount --bind -- "$target" "$view$own"
-mount -o "remount,bind,ro,$safe" -- "$view$own"
+mount --bind -o "ro,$safe" -- "$target" "$view$own"
 cd -- "$scratch/root"
 mount --move -- "$scratch" /
 exec btrfs --quiet receive -C -m . -- "$target"

@@ -3,7 +3,14 @@ import { namespaceFlags } from "../system/namespace.ts";
 import { run } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
 import { requireTool } from "../system/tools.ts";
-import { type Listing, listSubvolumes, quote, type Subvolume } from "./filesystem.ts";
+import {
+  type Listing,
+  listScript,
+  listSubvolumes,
+  quote,
+  readLists,
+  type Subvolume,
+} from "./filesystem.ts";
 import { type OwnSnapshot, ownSnapshot, snapshotName, unfinishedSuffix } from "./snapshot_names.ts";
 import { runInTop, snapshotFolder, snapshotsPath, type Top, topPath } from "./tops.ts";
 
@@ -82,6 +89,9 @@ xargs -0 -r -n 3 -P ${concurrency} sh -c '
   printf "%s %s\\0" "$1" "\${words:-it failed}"' sh || :
 `;
 
+/** The same, and after a NUL more the lists of all subvolumes, as far as they can be made. */
+const takeAndListScript = `${takeScript}printf '\\0'\n(${listScript}) 2>/dev/null || :\n`;
+
 /** How often it is tried, when a run that ends has just removed the folder of the snapshots. */
 const tries = 5;
 
@@ -122,8 +132,12 @@ async function tryToTake(
     const path = source.path === "" ? topPath(top) : `${topPath(top)}/${source.path}`;
     return `${nameOf(source)}\0${received.has(source.id) ? "rw" : "ro"}\0${path}\0`;
   }).join("");
-  const words = await runInTop(top, takeScript, { input, needsSnapshots: true });
-  const listing = await listSubvolumes(top);
+  const parts = await runInTop(top, takeAndListScript, { input, needsSnapshots: true });
+  const words = parts.slice(0, parts.indexOf(""));
+  const listed = tryToRead(top, parts.slice(words.length + 1));
+  const listing = listed === undefined
+    ? await listSubvolumes(top)
+    : { subvolumes: listed, hidden: [] };
   const reasons = new Map(
     words.map((line) => {
       const space = line.indexOf(" ");
@@ -152,6 +166,11 @@ async function tryToTake(
     }
   }
   return { snapshots, failures, listing };
+}
+
+/** Undefined if there are not all lists, or names in them mislead. */
+function tryToRead(top: Top, lists: readonly string[]): readonly Subvolume[] | undefined {
+  return lists.length < 4 ? undefined : readLists(top, lists);
 }
 
 /**

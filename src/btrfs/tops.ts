@@ -80,7 +80,11 @@ while [ "$1" != -- ]; do
   folder=$top/${snapshotFolder}
   [ -e "$folder" ] || [ -h "$folder" ] || mkdir "$folder" || exit ${topFailed}
   mount -n -c --bind "$folder" "$snapshots" 2>/dev/null &&
-    [ "$(stat -c '%u %a %F %d' "$snapshots")" = "0 700 directory $(stat -c %d "$top")" ] ||
+    stat -c '%d %u %a %F' "$top" "$snapshots" | {
+      read -r device _
+      read -r line
+      [ "$line" = "$device 0 700 directory" ]
+    } ||
     fail "/${snapshotFolder} at the top level of the filesystem on $source is not a folder that \
 belongs to root, mode 0700: move it out of the way"
 done
