@@ -45,12 +45,9 @@ export async function commitUpload(
 ): Promise<Committed> {
   using _lock = await folder.lock();
   if (claim.kind === "btrfs") {
-    return await commitAs(
-      (await import("./commit_subvolumes.ts")).subvolumeCommit,
-      folder,
-      claim,
-      clock,
-    );
+    const { SubvolumeCommit } = await import("./commit_subvolumes.ts");
+    using kind = new SubvolumeCommit();
+    return await commitAs(kind, folder, claim, clock);
   }
   using upload = await lockUpload(folder, claim);
   return await commitAs(new FileCommit(upload), folder, claim, clock);

@@ -2,7 +2,7 @@ import fs from "node:fs";
 import { isNotFound, PlasmaError } from "../errors.ts";
 import { syncFolder, writeDurably } from "../system/durable.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
-import type { StorageFolder } from "./folder.ts";
+import type { FolderContents, StorageFolder } from "./folder.ts";
 import { incomingFiles } from "./incoming.ts";
 import {
   digestOf,
@@ -11,6 +11,7 @@ import {
   readManifest,
   readSummary,
   streamBytes,
+  type SubvolumeRecord,
 } from "./manifest.ts";
 import { bringToDisk } from "./lost_writes.ts";
 import type { Claim } from "./mod.ts";
@@ -19,43 +20,57 @@ import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /** Received subvolumes are made an archive by one rename of the folder that holds them. */
-export const subvolumeCommit: CommitKind = {
-  async isReceived(folder, claim) {
+export class SubvolumeCommit implements CommitKind, Disposable {
+  /** Held from the moment on in which it was found that all has come. */
+  #lock: UploadLock | undefined;
+  #records: readonly SubvolumeRecord[] = [];
+
+  async isReceived(folder: StorageFolder, claim: Claim): Promise<boolean> {
     const { subvolumes } = incomingFiles(folder, claim.id);
     if (!isPresent(arrivingFolder(subvolumes))) return false;
-    using _lock = await lockUpload(folder, claim);
+    this.#lock = await lockUpload(folder, claim);
     const records = readRecords(subvolumes);
-    if (records !== undefined && digestOf(records) === claim.sha256) return true;
-    return await refuseMismatch(folder, claim, "these are other subvolumes, or not all of them");
-  },
-  finishInterrupted(folder, contents, { id, bytes, sha256 }) {
+    if (records === undefined || digestOf(records) !== claim.sha256) {
+      return await refuseMismatch(folder, claim, "these are other subvolumes, or not all of them");
+    }
+    this.#records = records;
+    return true;
+  }
+
+  finishInterrupted(
+    folder: StorageFolder,
+    contents: FolderContents,
+    { id, bytes, sha256 }: Claim,
+  ): string | undefined {
     // As long as there is an upload it has not become an archive.
     if (isPresent(arrivingFolder(incomingFiles(folder, id).subvolumes))) return undefined;
     const name = findByRun(contents, folder.path, { id, bytes, sha256 });
     if (name === undefined) return undefined;
     syncFolder(folder.path);
     return name;
-  },
-  async place(folder, claim, name) {
+  }
+
+  async place(folder: StorageFolder, { id: run, bytes }: Claim, name: string): Promise<boolean> {
     const archive = `${folder.path}/${name}`;
     // rename(2) would replace an empty folder; under the folder's lock nobody makes one meanwhile.
     if (isPresent(archive)) return false;
-    using _lock = await lockUpload(folder, claim);
-    const { subvolumes } = incomingFiles(folder, claim.id);
-    const records = readRecords(subvolumes) ?? [];
-    if (digestOf(records) !== claim.sha256) throw new Error("the upload has changed meanwhile");
-    const arrived = arrivingFolder(subvolumes);
+    const upload = incomingFiles(folder, run).subvolumes;
+    const arrived = arrivingFolder(upload);
     const manifest = `${arrived}/${manifestName}`;
-    const { id: run, bytes } = claim;
     await removeSubvolumeFolder(manifest);
-    writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes: [...records] }));
+    const subvolumes = [...this.#records];
+    writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes }));
     if (readManifest(arrived) === undefined) throw new Error("the manifest cannot be read again");
-    await bringToDisk(folder.path, subvolumes);
+    await bringToDisk(folder.path, upload);
     fs.renameSync(arrived, archive);
     syncFolder(folder.path);
     return true;
-  },
-};
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock?.[Symbol.dispose]();
+  }
+}
 
 /** Keep others from receiving for an upload while it is looked at. */
 async function lockUpload(folder: StorageFolder, { id }: Claim): Promise<UploadLock> {

@@ -41,8 +41,8 @@ function readCount(path: string): number | undefined {
   }
 }
 
-/** The lock is that of the file with the notes: nobody is told of a loss between our sync and our look. */
-const script = 'sync -f "$1" || { status=$?; echo >>"$2"; exit "$status"; }; wc -c <"$2"';
+/** The lock is that of the file with the notes: who was told of a loss before us has noted it. */
+const script = 'sync -f "$1" || { status=$?; echo >>"$2"; exit "$status"; }';
 
 /**
  * Bring all of a filesystem to the disk.
@@ -55,13 +55,12 @@ export async function bringToDisk(path: string, upload: string): Promise<void> {
   const before = readCount(`${upload}/${countName}`);
   const notes = notesPath();
   fs.closeSync(openPrivate(notes));
-  const { exit, stdout, messages } = await run({
+  const { exit, messages } = await run({
     program: "flock",
     args: ["--exclusive", notes, "sh", "-c", script, "sh", path, notes],
   });
   if (exit.code !== 0) throw lossError(path, messages.tail);
-  const after = Number.parseInt(new TextDecoder().decode(stdout));
-  if (after !== before) throw lossError(path, "the kernel has told another program why");
+  if (countLosses() !== before) throw lossError(path, "the kernel has told another program why");
 }
 
 function lossError(path: string, why: string): PlasmaError {
