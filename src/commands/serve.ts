@@ -85,7 +85,7 @@ async function serve(limits: ServerLimits & { uploads: UploadLimits }): Promise<
   try {
     places = await SessionPlaces.take(root);
     requireSafePath();
-    using _loading = places.loadAhead(() => import("../stores/server.ts"));
+    using _loading = places.loadAhead(async () => (await import("../stores/server.ts")).loadAll());
     request = await readRequest((buffer) => Deno.stdin.read(buffer), requestTimeoutMs);
     await places.takeTurn();
   } catch (error) {

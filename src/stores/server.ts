@@ -48,6 +48,17 @@ export interface Streams {
   readonly places: Pick<SessionPlaces, "giveBack" | "enter" | "whileOthersWork">;
 }
 
+/** Load what requests may need, which takes longer than to do what most of them ask for. */
+export async function loadAll(): Promise<void> {
+  await Promise.all([
+    import("./serve_receive.ts"),
+    import("./incoming_subvolumes.ts"),
+    import("./commit_subvolumes.ts"),
+    // The first child that is started has it loaded.
+    import("node:net"),
+  ]);
+}
+
 /**
  * Given the line of a request, do as it says and return the content of the answer; undefined if it
  * has been sent already.

@@ -48,6 +48,12 @@ const longestAnswer: Readonly<Record<keyof typeof patience, number>> = {
   rotate: 32 << 20,
 };
 
+interface Asking {
+  readonly abortable?: boolean;
+  /** The session for the next request is opened when this one has been answered. */
+  readonly isAnswerFirst?: boolean;
+}
+
 /** A storage folder on a storage host, reached through its `plasma serve`. */
 export class SshStore implements Store {
   readonly name: string;
@@ -71,7 +77,9 @@ export class SshStore implements Store {
   }
 
   async hello(subvolumes = false): Promise<StoreState> {
-    const answer = await this.#ask("hello", { subvolumes }, helloAnswer);
+    // Snapshots are taken before any subvolume is sent: that is time enough for the next session.
+    const isAnswerFirst = subvolumes;
+    const answer = await this.#ask("hello", { subvolumes }, helloAnswer, { isAnswerFirst });
     this.#mayRotate = answer.allow.includes("rotate");
     if (subvolumes && !answer.allow.includes("receive")) {
       throw new PlasmaError("storage", `${this.#connection.host}: this key may not receive`, {
@@ -156,7 +164,7 @@ export class SshStore implements Store {
     verb: keyof typeof patience,
     parameters: object,
     schema: v.GenericSchema<unknown, T>,
-    { abortable }: { abortable: boolean } = { abortable: true },
+    { abortable = true, isAnswerFirst = false }: Asking = {},
   ): Promise<T> {
     const signal = abortable ? this.#context.signal : undefined;
     const line = SshConnection.line(verb, { folder: this.#folder, ...parameters });
@@ -167,7 +175,9 @@ export class SshStore implements Store {
       maximumOutput: longestAnswer[verb],
       ...(signal === undefined ? {} : { signal }),
     }).then((output) => this.#connection.interpret(output, timeoutSeconds));
-    if (verb !== "commit" || this.#mayRotate) this.#sessions.prepareAfter(verb, answering);
+    if (verb !== "commit" || this.#mayRotate) {
+      this.#sessions.prepareAfter(verb, answering, isAnswerFirst);
+    }
     return understand(await answering, schema, this.#connection.host);
   }
 

@@ -70,28 +70,31 @@ export class SshSessions implements AsyncDisposable {
    * Open a session for what usually follows on a request.
    *
    * @param sending the request: as soon as its connection can be shared
+   * @param isAnswerFirst whether to wait for its end: two programs that start at the same time are in
+   * each other's way
    */
-  prepareAfter(verb: Verb, sending: Promise<unknown>): void {
+  prepareAfter(verb: Verb, sending: Promise<unknown>, isAnswerFirst = false): void {
     const { purpose } = this.#context;
     const kind = purpose === undefined ? undefined : followers[purpose][verb];
-    if (kind !== undefined) this.prepare(kind, sending);
+    if (kind === undefined) return;
+    this.prepare(kind, () => isAnswerFirst ? sending : this.#connection.whenShared(sending));
   }
 
-  /** Open a session for a request that will come; after another one, as soon as both can share. */
-  prepare(kind: Kind, after?: Promise<unknown>): void {
+  /** Open a session for a request that will come, as soon as it may begin. */
+  prepare(kind: Kind, begin?: () => Promise<unknown>): void {
     const { folder } = this.#context;
     if (folder === undefined || this.#hasFresh) return;
     const stale = this.#waiting?.session;
     const connection = this.#connection;
     const open = async () => {
       await (await stale)?.[Symbol.asyncDispose]();
-      if (after !== undefined) await connection.whenShared(after);
+      await begin?.();
       if (kind === "request") return await SshRequest.open(connection);
       if (kind === "upload") return await SshUpload.open(connection, folder);
       return await SshDownload.open(connection, folder);
     };
     const session = open().catch(() => undefined);
-    this.#waiting = { kind, since: performance.now(), session, isFirst: after === undefined };
+    this.#waiting = { kind, since: performance.now(), session, isFirst: begin === undefined };
   }
 
   get #hasFresh(): boolean {
