@@ -73,8 +73,8 @@ const progressMs = 100;
 /** Bytes moved, whether to stop, and how often the source gave something: 64 bits each. */
 const counterBytes = 24;
 
-const startWorker = () =>
-  new Worker(new URL("./pump_worker.ts", import.meta.url), { type: "module", name: workerName });
+// By its own address: bundled it lies in another file.
+const startWorker = () => new Worker(import.meta.url, { type: "module", name: workerName });
 
 let spare: Worker | undefined;
 
