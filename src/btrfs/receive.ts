@@ -70,6 +70,7 @@ mkdir -- "$scratch/root"
 if [ -n "$inside" ]; then
   mount --bind -- "$empty" "$scratch/root"
   mkdir -p -- "$scratch/root/$inside"
+  mount -o "remount,bind,ro,$safe" -- "$scratch/root"
 fi
 view=$scratch/root\${inside:+/$inside} own=\${target#"$storage"}
 mount --bind -o "ro,$safe" -- "$storage" "$view"

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { btrfs } from "../btrfs/subvolumes.ts";
 import { isNotFound, PlasmaError } from "../errors.ts";
 import { syncFolder, writeDurably } from "../system/durable.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
@@ -13,7 +14,6 @@ import {
   streamBytes,
   type SubvolumeRecord,
 } from "./manifest.ts";
-import { bringToDisk } from "./lost_writes.ts";
 import type { Claim } from "./mod.ts";
 import { arrivingFolder, readRecords } from "./records.ts";
 import { removeSubvolumeFolder } from "./remove_subvolumes.ts";
@@ -61,7 +61,8 @@ export class SubvolumeCommit implements CommitKind, Disposable {
     const subvolumes = [...this.#records];
     writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes }));
     if (readManifest(arrived) === undefined) throw new Error("the manifest cannot be read again");
-    await bringToDisk(folder.path, upload);
+    // All data are on the disk since they were received; this is for the manifest and the names.
+    await btrfs(`bring ${folder.path} to the disk`, "filesystem", "sync", folder.path);
     fs.renameSync(arrived, archive);
     syncFolder(folder.path);
     return true;

@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
+import { PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "../system/durable.ts";
 import { Consumer, type Programs } from "../system/pipeline.ts";
 import type { RunId } from "../system/run_id.ts";
@@ -7,9 +7,9 @@ import { withoutMiddle } from "../system/printable.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { arrivedSubvolumes } from "./arrivals.ts";
 import { copyStored } from "./copy_stored.ts";
+import { DiskSync } from "./disk_sync.ts";
 import type { StorageFolder } from "./folder.ts";
-import { countOthers, incomingFiles, isPresent, removeDeadUploads } from "./incoming.ts";
-import { beginWriting } from "./lost_writes.ts";
+import { cannotWrite, openIncoming, type Places, placesOf, removeTorn } from "./incoming_places.ts";
 import { requireRoom, type SubvolumeRecord } from "./manifest.ts";
 import {
   type ReceiveBatch,
@@ -20,24 +20,12 @@ import {
 } from "./mod.ts";
 import { startReceiving } from "./receive_stages.ts";
 import { ReceiveWatch } from "./receive_watch.ts";
-import { appendRecords, arrivingFolder, readLines } from "./records.ts";
+import { appendRecords, readLines } from "./records.ts";
 import { removeEntries, removeSubvolumeFolder } from "./remove_subvolumes.ts";
-import { findStoredSubvolumes, requireBtrfsStorage } from "./stored_subvolumes.ts";
-import { requirePlace, type UploadLimits } from "./upload_limits.ts";
-import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
+import { findStoredSubvolumes } from "./stored_subvolumes.ts";
+import type { UploadLimits } from "./upload_limits.ts";
+import type { UploadLock } from "./upload_lock.ts";
 import { WriteBehind } from "./write_behind.ts";
-
-/**
- * Where subvolumes are received, `.plasma/incoming/<run id>.btrfs/`: the folder `in` is the archive in
- * the making, and all that a stream can reach. What it has brought beside what was announced is removed
- * at its end; the manifest is made by the commit.
- */
-function placesOf(storage: StorageFolder, id: RunId) {
-  const { subvolumes, part, received } = incomingFiles(storage, id);
-  const arriving = arrivingFolder(subvolumes);
-  return { part, received, subvolumes, arriving, empty: `${subvolumes}/root` };
-}
-type Places = ReturnType<typeof placesOf>;
 
 /** Where the streams come from, and how much of them. */
 export interface ReceiveOptions {
@@ -61,7 +49,7 @@ const mostBeside = 16;
 export class IncomingSubvolumes implements Reception {
   readonly durable = false;
   readonly #watch: ReceiveWatch | undefined;
-  readonly #disk: WriteBehind;
+  readonly #early: WriteBehind;
   readonly #expected: readonly (SubvolumeRecord | ReceiveOrder)[];
   #received: Promise<Received> | undefined;
   #isOver = false;
@@ -73,18 +61,19 @@ export class IncomingSubvolumes implements Reception {
     readonly places: Places,
     readonly lock: UploadLock,
     readonly pipes: PipeFolder,
+    readonly disk: DiskSync,
     /** Undefined if no stream is to come. */
     readonly programs: Programs | Consumer | undefined,
     limits: UploadLimits,
   ) {
     this.#expected = [...wanted.earlier, ...wanted.orders];
-    this.#disk = new WriteBehind(places.arriving);
+    this.#early = new WriteBehind(places.arriving);
     const all = programs instanceof Consumer ? programs.programs : programs;
     const pid = all?.children.at(-1)?.process.pid;
     if (pid === undefined) return;
     this.#watch = new ReceiveWatch(pid, limits, {
       isTooMuch: () => this.#isTooMuch(),
-      onRead: (bytes) => this.#disk.update(bytes),
+      onRead: (bytes) => this.#early.update(bytes),
       kill: () => this.kill(),
     });
   }
@@ -101,7 +90,7 @@ export class IncomingSubvolumes implements Reception {
   ): Promise<IncomingSubvolumes> {
     const places = placesOf(storage, id);
     const lock = await openIncoming(storage, id, places, limits);
-    let pipes;
+    let pipes, disk;
     try {
       const batch = typeof given === "function" ? await given() : given;
       await removeSubvolumeFolder(places.empty);
@@ -114,6 +103,7 @@ export class IncomingSubvolumes implements Reception {
         new Set(orders.map(({ identity }) => identity)),
       );
       refuseSeconds(orders, stored);
+      disk = await DiskSync.open(places.arriving);
       await copyStored(stored, orders.filter(({ copy }) => copy), places.arriving);
       pipes = await PipeFolder.make();
       const programs = orders.every(({ copy }) => copy)
@@ -124,13 +114,23 @@ export class IncomingSubvolumes implements Reception {
           input,
           maxBytes: limits.maxBytes,
         });
-      const wanted = { orders, earlier };
-      return new IncomingSubvolumes(storage, id, wanted, places, lock, pipes, programs, limits);
+      return new IncomingSubvolumes(
+        storage,
+        id,
+        { orders, earlier },
+        places,
+        lock,
+        pipes,
+        disk,
+        programs,
+        limits,
+      );
     } catch (error) {
       // After a refusal the upload may go on.
       const isRefusal = error instanceof PlasmaError && error.code === "receive";
       if (!isRefusal) await removeTorn(places, lock);
       lock[Symbol.dispose]();
+      await disk?.[Symbol.asyncDispose]();
       await pipes?.[Symbol.asyncDispose]();
       throw cannotWrite(storage, error);
     }
@@ -156,7 +156,7 @@ export class IncomingSubvolumes implements Reception {
   async #finish(): Promise<Received> {
     const problem = await this.#endOfPrograms();
     this.#watch?.[Symbol.dispose]();
-    await this.#disk.finish();
+    await this.#early.finish();
     if (this.#watch?.broken !== undefined) throw this.#watch.broken;
     // To look at each would take far longer than to send it.
     if (this.#isTooMuch()) return await this.#giveUp();
@@ -177,6 +177,8 @@ export class IncomingSubvolumes implements Reception {
     // What cannot be removed by its name goes with all the others.
     await removeEntries(arriving, left).catch(() => {});
     if (others().length > 0) return await this.#giveUp();
+    // A record is a promise, also after a power cut.
+    await this.disk.finish();
     appendRecords(subvolumes, records);
     this.lock.touch();
     this.#isOver = true;
@@ -219,10 +221,11 @@ export class IncomingSubvolumes implements Reception {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watch?.[Symbol.dispose]();
     await this.programs?.[Symbol.asyncDispose]();
-    await this.#disk.finish();
+    await this.#early.finish();
     await this.#received?.catch(() => {});
     // What is torn is not worth keeping, not even what came before; else the next upload removes it.
     if (!this.#isOver) await removeTorn(this.places, this.lock);
+    await this.disk[Symbol.asyncDispose]();
     await this.pipes[Symbol.asyncDispose]();
     this.lock[Symbol.dispose]();
   }
@@ -238,57 +241,6 @@ function refuseSeconds(orders: readonly ReceiveOrder[], stored: ReadonlyMap<stri
   throw new PlasmaError("storage", `${second.path}: a subvolume of this uuid is stored already`, {
     code: "stored",
     remedy: "nothing was received; if this goes on, somebody else uses the key of this server",
-  });
-}
-
-/** Lock an upload by its `.part` file as others are, and make its folder. */
-async function openIncoming(
-  storage: StorageFolder,
-  id: RunId,
-  { part, received, subvolumes }: Places,
-  limits: UploadLimits,
-): Promise<UploadLock> {
-  storage.prepare();
-  await requireBtrfsStorage(storage);
-  await removeDeadUploads(storage, id);
-  const lock = await UploadLock.take(part, lockWaitSeconds);
-  if (lock === undefined) {
-    throw new PlasmaError("storage", "another process works on the upload of this run", {
-      code: "in-use",
-    });
-  }
-  try {
-    if (lock.size > 0 || isPresent(received)) {
-      throw new PlasmaError("storage", "this run has an upload of another kind", {
-        code: "protocol",
-      });
-    }
-    if (!isPresent(subvolumes)) await requirePlace(() => countOthers(storage, id), limits);
-    makePrivateFolder(subvolumes);
-    beginWriting(subvolumes);
-    return lock;
-  } catch (error) {
-    if (lock.isNew) lock.remove();
-    lock[Symbol.dispose]();
-    throw cannotWrite(storage, error);
-  }
-}
-
-/** What cannot be removed the next upload removes. */
-async function removeTorn({ subvolumes }: Places, lock: UploadLock): Promise<void> {
-  try {
-    await removeSubvolumeFolder(subvolumes);
-    lock.remove();
-  } catch {
-    // As above.
-  }
-}
-
-function cannotWrite(storage: StorageFolder, error: unknown): PlasmaError {
-  if (error instanceof PlasmaError) return error;
-  return new PlasmaError("storage", `cannot write to ${storage.path}: ${reasonOf(error)}`, {
-    code: errorCode(error) ?? "failed",
-    cause: error,
   });
 }
 

@@ -1,0 +1,71 @@
+import { PlasmaError } from "../errors.ts";
+import { type Child, start } from "../system/process.ts";
+
+/**
+ * Brings a filesystem to the disk, and knows whether something was lost since it was opened.
+ *
+ * What is written lies in memory first. That it could not be brought to the disk the kernel tells who
+ * calls syncfs(2) on a descriptor that he had before; of others only the first who asks (errseq_t). It
+ * never tells `btrfs filesystem sync`: the file then has a hole in which nothing is ever found wrong.
+ *
+ * No common program but perl makes such a call; where there is none, sync(1) is not told what another
+ * program was told before.
+ */
+export class DiskSync implements AsyncDisposable {
+  private constructor(readonly path: string, readonly child: Child) {}
+
+  /** @param path a folder in the filesystem, before anything is written that must not be lost */
+  static async open(path: string): Promise<DiskSync> {
+    const command = { program: "sh", args: ["-c", script, "sh", perlScript, path] };
+    const child = await start(command, { stdin: "pipe", stdout: "pipe" });
+    // If it ends before it has been asked that is seen by finish().
+    child.process.stdin!.on("error", () => {});
+    await new Promise<void>((resolve) => {
+      child.process.stdout!.once("data", () => resolve());
+      child.exited.then(() => resolve());
+    });
+    return new DiskSync(path, child);
+  }
+
+  /** @throws {PlasmaError} if not all that was written has come to the disk */
+  async finish(): Promise<void> {
+    this.child.process.stdin!.end("\n");
+    const { code } = await this.child.exited;
+    if (code === 0) return;
+    const why = this.child.messages.tail || "syncfs failed";
+    throw new PlasmaError(
+      "storage",
+      `the disk of ${this.path} has not taken all that was received: ${why}`,
+      {
+        code: "lost-writes",
+        remedy: "see the kernel's log on the storage host, and check the disk",
+      },
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.child.exited;
+  }
+}
+
+/** $1 is the script of perl, $2 the path. Says when it is open, and waits for a line. */
+const script = `
+case $(uname -m) in
+x86_64) number=306 ;;
+aarch64) number=267 ;;
+esac
+if [ -n "\${number-}" ] && command -v perl >/dev/null; then exec perl -e "$1" "$number" "$2"; fi
+echo open
+read -r _ && exec sync -f "$2"
+`;
+
+/** The number is that of syncfs(2), which differs between processors. */
+const perlScript = `
+my ($number, $path) = @ARGV;
+open my $folder, "<", $path or die "cannot open $path: $!\\n";
+$| = 1;
+print "open\\n";
+defined <STDIN> or exit 1;
+syscall($number + 0, fileno $folder) == 0 or die "$!\\n";
+`;
