@@ -22,7 +22,7 @@ import { isTransient, retrying } from "./retry.ts";
 import { Refusals } from "./refusals.ts";
 import { type CountingStage, maySendDirectly, sendDirectly } from "./send_directly.ts";
 import { firstBatch, type PlannedSend, planSends } from "./send_plan.ts";
-import type { TransferContext } from "./transfer_watch.ts";
+import { onAbort, type TransferContext } from "./transfer_watch.ts";
 
 /**
  * Send subvolumes one after the other, through one connection, and commit them together. Of each only
@@ -86,6 +86,9 @@ const isLast = ({ parent, copy }: PlannedSend) => parent === undefined && !copy;
 const ofAll = "snapshots";
 const isOfAll = (error: unknown) => error instanceof PlasmaError && error.code === ofAll;
 
+/** Bugs and programs that do not start say nothing of a subvolume. */
+const isOfStream = (error: unknown) => error instanceof PlasmaError && error.stage !== "start";
+
 function sendingStage(command: Command): Stage {
   const { judge, ...stage } = strictStage(command, "send");
   return {
@@ -111,7 +114,8 @@ class Sender {
   readonly #refusals = new Refusals();
   readonly #stored: ReadonlySet<string>;
   #bytes = 0;
-  #batches = 0;
+  /** Of all attempts: their folder is the same. */
+  static #scripts = 0;
 
   constructor(
     readonly run: Run,
@@ -217,29 +221,35 @@ class Sender {
       copy,
     }));
     const stream = filteredKind("tar", filters);
-    const isEmpty = plan.every(({ copy }) => copy);
+    const stage = plan.every(({ copy }) => copy) ? undefined : this.#stage(plan);
     // While the store makes itself ready, what is to be sent is mounted, and the pipe filled. If all is
     // to be copied nothing is sent, not even the empty stream of a compressor.
-    await using bytes = isEmpty || this.means.isDirect ? undefined : await this.#produce(plan);
+    await using bytes = stage === undefined || this.means.isDirect
+      ? undefined
+      : await this.#produce(stage);
     await using reception = await store.receive(this.id, { stream, orders }).catch((error) => {
       const copies = orders.filter(({ copy }) => copy);
       if (!isRefusal(error) || copies.length === 0) throw error;
       for (const { identity } of copies) this.#refusals.noteGone(identity);
       return undefined;
     });
-    if (isEmpty || reception === undefined) return await reception?.finish();
+    if (reception === undefined) return undefined;
+    const { signal } = this.context;
+    signal.throwIfAborted();
+    using _ = onAbort(signal, () => reception.kill());
+    if (stage === undefined) return await reception.finish();
     let moved = 0;
     const onBytes = (sum: number) => moved = sum;
     try {
       if (bytes === undefined) {
         const { folder } = this.run.place;
-        await sendDirectly(this.#stage(plan), reception, folder, this.context, onBytes);
+        await sendDirectly(stage, reception, folder, this.context, onBytes);
       } else {
         moved = (await move(bytes, reception, this.context, { hashed: false, onBytes })).bytes;
       }
     } catch (error) {
-      this.context.signal.throwIfAborted();
-      if (isTransient(error) || isOfAll(error)) throw error;
+      signal.throwIfAborted();
+      if (!isOfStream(error) || isTransient(error) || isOfAll(error)) throw error;
       // A stream that was refused, or a snapshot that could not be sent: what came before it counts.
       const { missing } = await reception.finish();
       if (missing.length === 0) throw error;
@@ -251,14 +261,14 @@ class Sender {
     return await reception.finish();
   }
 
-  async #produce(plan: readonly PlannedSend[]): Promise<Producer> {
+  async #produce(stage: Stage): Promise<Producer> {
     const { filters, place } = this.run;
-    const stages = [this.#stage(plan), ...filters.map(({ encoder }) => encoder)];
+    const stages = [stage, ...filters.map(({ encoder }) => encoder)];
     return await Producer.start(stages, place.folder);
   }
 
   #stage(plan: readonly PlannedSend[]): CountingStage {
-    const path = `${this.run.place.folder}/send-${++this.#batches}`;
+    const path = `${this.run.place.folder}/send-${++Sender.#scripts}`;
     const orders = plan.filter(({ copy }) => !copy).map(({ subvolume, parent, clones }) => ({
       snapshot: subvolume.snapshot.path,
       parent: parent?.path,

@@ -58,10 +58,17 @@ export async function sendDirectly(
 }
 
 async function startInto(stage: Stage, sink: Sink, folder: string): Promise<Programs> {
-  using end = new PipeEnd(fs.openSync(sink.sink, fs.constants.O_WRONLY));
-  const programs = await Programs.start([stage], folder, { stdin: "ignore", stdout: end.file });
-  sink.onOpen();
-  return programs;
+  try {
+    using end = new PipeEnd(fs.openSync(sink.sink, fs.constants.O_WRONLY));
+    // Its input ends when we do, however that comes, see sendScript().
+    const programs = await Programs.start([stage], folder, { stdin: "pipe", stdout: end.file });
+    sink.onOpen();
+    return programs;
+  } catch (error) {
+    // It would wait for the end of what never begins.
+    sink.kill();
+    throw error;
+  }
 }
 
 /** Tell a watch what a program has written so far, again and again. */

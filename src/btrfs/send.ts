@@ -33,15 +33,29 @@ function sendArguments({ snapshot, parent, cloneSources, compressedData }: SendO
 /**
  * A script for sh(1) that sends snapshots one after the other, and stops at the first that fails. A
  * file and not a command line: there may be thousands. By SIGTERM it ends at once, and with it what is
- * being sent: as long as that goes on its snapshot cannot be deleted.
+ * being sent: as long as that goes on its snapshot cannot be deleted. If its standard input is a pipe
+ * it ends with that, too: whoever holds the other end may be killed.
  */
 export function sendScript(orders: readonly SendOrder[]): string {
   const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
   const lines = orders.map((order) =>
     `btrfs ${sendArguments(order).map(quote).join(" ")} & wait $! || exit\n`
   );
-  return `trap 'kill -KILL $! 2>/dev/null; exit 143' TERM\n${lines.join("")}`;
+  return `trap 'kill -KILL $! 2>/dev/null; exit 143' TERM\n${watchScript}${lines.join("")}`;
 }
+
+/** When it sees the end the shell may be gone, and its number be that of another process. */
+const watchScript = `
+if [ -p /dev/stdin ]; then
+  exec 3<&0
+  (
+    read -r _ <&3
+    read -r _ _ _ parent _ </proc/self/stat
+    [ "$parent" != $$ ] || kill -TERM $$
+  ) >/dev/null 2>&1 &
+  exec 3<&-
+fi
+`;
 
 /**
  * Whether this machine can send compressed extents as they are: btrfs-progs 6.0 and Linux 6.0 can,

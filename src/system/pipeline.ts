@@ -37,7 +37,7 @@ function withoutMostLines(lines: readonly string[]): readonly string[] {
 
 /** The ends of a row of programs: open descriptors, or nothing. */
 interface Ends {
-  readonly stdin: number | "ignore";
+  readonly stdin: number | "ignore" | "pipe";
   readonly stdout: number | "ignore" | "pipe";
 }
 

@@ -183,7 +183,7 @@ sendTest(
 sendOverSshTest("killed while the storage commits (row 46)", async (site, nights, sshd) => {
   site.write("btrfs/data/large", noise(large));
   await nights.runWell();
-  const gate = Gate.at(site, "before", "sync", "*/store/*");
+  const gate = Gate.at(site, "before", "btrfs", "*filesystem\\ sync*/store/*");
   const command = site.write(
     "remote",
     `#!/bin/sh\nPATH=${site.at("bin")}:$PATH\nexec ${plasmaProgram} "$@"\n`,
