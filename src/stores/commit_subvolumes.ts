@@ -61,10 +61,15 @@ export class SubvolumeCommit implements CommitKind, Disposable {
     const subvolumes = [...this.#records];
     writeDurably(manifest, formatManifest({ version: 2, run, bytes, subvolumes }));
     if (readManifest(arrived) === undefined) throw new Error("the manifest cannot be read again");
-    // All data are on the disk since they were received; this is for the manifest and the names.
-    await btrfs(`bring ${folder.path} to the disk`, "filesystem", "sync", folder.path);
     fs.renameSync(arrived, archive);
-    syncFolder(folder.path);
+    try {
+      // All data are on the disk since they were received; this is for the manifest and the names.
+      await btrfs(`bring ${folder.path} to the disk`, "filesystem", "sync", folder.path);
+    } catch (error) {
+      // What may not be on the disk must not be taken for a backup.
+      fs.renameSync(archive, arrived);
+      throw error;
+    }
     return true;
   }
 

@@ -16,7 +16,8 @@ export class DiskSync implements AsyncDisposable {
 
   /** @param path a folder in the filesystem, before anything is written that must not be lost */
   static async open(path: string): Promise<DiskSync> {
-    const command = { program: "sh", args: ["-c", script, "sh", perlScript, path] };
+    const number = syncfsNumbers[Deno.build.arch];
+    const command = { program: "sh", args: ["-c", script, "sh", path, perlScript, `${number}`] };
     const child = await start(command, { stdin: "pipe", stdout: "pipe" });
     // If it ends before it has been asked that is seen by finish().
     child.process.stdin!.on("error", () => {});
@@ -49,20 +50,18 @@ export class DiskSync implements AsyncDisposable {
   }
 }
 
-/** $1 is the script of perl, $2 the path. Says when it is open, and waits for a line. */
+/** The numbers of syncfs(2), which differ between processors. */
+const syncfsNumbers = { x86_64: 306, aarch64: 267 } as const;
+
+/** $1 is the path, $2 the script of perl, $3 the number. Says when it is open, and waits for a line. */
 const script = `
-case $(uname -m) in
-x86_64) number=306 ;;
-aarch64) number=267 ;;
-esac
-if [ -n "\${number-}" ] && command -v perl >/dev/null; then exec perl -e "$1" "$number" "$2"; fi
+if command -v perl >/dev/null; then exec perl -e "$2" "$1" "$3"; fi
 echo open
-read -r _ && exec sync -f "$2"
+read -r _ && exec sync -f "$1"
 `;
 
-/** The number is that of syncfs(2), which differs between processors. */
 const perlScript = `
-my ($number, $path) = @ARGV;
+my ($path, $number) = @ARGV;
 open my $folder, "<", $path or die "cannot open $path: $!\\n";
 $| = 1;
 print "open\\n";

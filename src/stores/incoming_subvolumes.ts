@@ -103,9 +103,8 @@ export class IncomingSubvolumes implements Reception {
         new Set(orders.map(({ identity }) => identity)),
       );
       refuseSeconds(orders, stored);
-      disk = await DiskSync.open(places.arriving);
+      [pipes, disk] = await Promise.all([PipeFolder.make(), DiskSync.open(places.arriving)]);
       await copyStored(stored, orders.filter(({ copy }) => copy), places.arriving);
-      pipes = await PipeFolder.make();
       const programs = orders.every(({ copy }) => copy)
         ? undefined
         : await startReceiving(storage, batch, places, {

@@ -192,11 +192,12 @@ sendOverSshTest("killed while the storage commits (row 46)", async (site, nights
   site.write("btrfs/data/small", noise(100_000));
   const run = nights.start({ ssh: { ...sshd.settings, command } });
   await gate.reached();
-  assertEquals(nights.archives.length, 1);
   kill(run.child.pid);
   await run.output;
   gate.open();
-  await until("the storage has committed", () => nights.archives.length === 2);
+  const incoming = `${nights.storage}/.plasma/incoming`;
+  await until("the storage has committed", () => namesIn(incoming).length === 0);
+  assertEquals(nights.archives.length, 2);
   await untilDead(site);
   Deno.removeSync(site.at("bin"), { recursive: true });
   const [uuid] = await uuidOf(nights.stored());

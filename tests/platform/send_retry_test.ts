@@ -102,8 +102,7 @@ sendTest(
     await sh("btrfs", "-q", "subvolume", "snapshot", site.at("store/other"), site.at("store/more"));
     await sh("cp", "--sparse=always", site.at("image1"), site.at("cut"));
     const path = await site.mount("after", "-o", "loop", site.at("cut"));
-    const [stored] = (await sh("find", `${path}/backups/.plasma/incoming`, "-name", "large"))
-      .split("\n");
+    const [stored] = (await sh("find", `${path}/backups`, "-name", "large")).split("\n");
     await sh("cmp", stored!, site.at("btrfs/data/large"));
     await sh("umount", path);
     gate.open();
