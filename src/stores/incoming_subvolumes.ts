@@ -157,6 +157,8 @@ export class IncomingSubvolumes implements Reception {
     this.#watch?.[Symbol.dispose]();
     await this.#early.finish();
     if (this.#watch?.broken !== undefined) throw this.#watch.broken;
+    const syncing = this.disk.finish();
+    syncing.catch(() => {});
     // To look at each would take far longer than to send it.
     if (this.#isTooMuch()) return await this.#giveUp();
     const { orders, earlier } = this.wanted;
@@ -177,7 +179,7 @@ export class IncomingSubvolumes implements Reception {
     await removeEntries(arriving, left).catch(() => {});
     if (others().length > 0) return await this.#giveUp();
     // A record is a promise, also after a power cut.
-    await this.disk.finish();
+    await syncing;
     appendRecords(subvolumes, records);
     this.lock.touch();
     this.#isOver = true;
