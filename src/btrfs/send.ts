@@ -32,8 +32,9 @@ function sendArguments({ snapshot, parent, cloneSources, compressedData }: SendO
 
 /**
  * A script for sh(1) that sends snapshots one after the other, and stops at the first that fails. A
- * file and not a command line: there may be thousands. By SIGTERM it ends at once, and with it what is
- * being sent: as long as that goes on its snapshot cannot be deleted. If its standard input is a pipe
+ * file and not a command line: there may be thousands. By SIGTERM and what a terminal sends it ends at once,
+ * and with it what is being sent, which ignores SIGINT in the background: as long as that goes on its
+ * snapshot cannot be deleted. If its standard input is a pipe
  * it ends with that, too: whoever holds the other end may be killed.
  */
 export function sendScript(orders: readonly SendOrder[]): string {
@@ -41,7 +42,9 @@ export function sendScript(orders: readonly SendOrder[]): string {
   const lines = orders.map((order) =>
     `btrfs ${sendArguments(order).map(quote).join(" ")} & wait $! || exit\n`
   );
-  return `trap 'kill -KILL $! 2>/dev/null; exit 143' TERM\n${watchScript}${lines.join("")}`;
+  return `trap 'kill -KILL $! 2>/dev/null; exit 143' TERM INT HUP QUIT\n${watchScript}${
+    lines.join("")
+  }`;
 }
 
 /** When it sees the end the shell may be gone, and its number be that of another process. */
@@ -71,9 +74,23 @@ export async function canSendCompressedData(): Promise<boolean> {
   return kernel.exit.code === 0 && version >= 2 && isMentioned;
 }
 
-/** Whether this machine can receive compressed extents. */
-export function canReceiveCompressedData(): Promise<boolean> {
-  return helpMentions("receive", "--force-decompress");
+/** Whether this machine can receive compressed extents, and hears of those that its disk has lost. */
+export async function canReceiveCompressedData(): Promise<boolean> {
+  const [isKnown, { stdout }] = await Promise.all([
+    helpMentions("receive", "--force-decompress"),
+    run({ program: "cat", args: ["/proc/sys/kernel/osrelease"] }),
+  ]);
+  return isKnown && tellsOfLostExtents(new TextDecoder().decode(stdout));
+}
+
+/**
+ * Whether a release of Linux tells syncfs(2) of compressed extents that could not be written: 7.1 does
+ * ("btrfs: fix silent IO error loss in encoded writes", April 2026), and of the stable releases with
+ * that fix 6.18.44, where it was tried.
+ */
+export function tellsOfLostExtents(release: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = (release.match(/\d+/g) ?? []).map(Number);
+  return major > 7 || (major === 7 && minor >= 1) || (major === 6 && minor === 18 && patch >= 44);
 }
 
 async function helpMentions(command: "send" | "receive", flag: string): Promise<boolean> {

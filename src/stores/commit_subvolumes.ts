@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { btrfs } from "../btrfs/subvolumes.ts";
-import { isNotFound, PlasmaError } from "../errors.ts";
+import { isNotFound, PlasmaError, reasonOf } from "../errors.ts";
 import { syncFolder, writeDurably } from "../system/durable.ts";
 import { type CommitKind, refuseMismatch } from "./commit.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
@@ -67,14 +67,23 @@ export class SubvolumeCommit implements CommitKind, Disposable {
       await btrfs(`bring ${folder.path} to the disk`, "filesystem", "sync", folder.path);
     } catch (error) {
       // What may not be on the disk must not be taken for a backup.
-      fs.renameSync(archive, arrived);
-      throw error;
+      renameIfPossible(archive, arrived);
+      throw new PlasmaError("commit", reasonOf(error), { cause: error });
     }
     return true;
   }
 
   [Symbol.dispose](): void {
     this.#lock?.[Symbol.dispose]();
+  }
+}
+
+/** On a filesystem that has become read-only what is on its disk counts, after the next mount. */
+function renameIfPossible(from: string, to: string): void {
+  try {
+    fs.renameSync(from, to);
+  } catch {
+    // As above.
   }
 }
 

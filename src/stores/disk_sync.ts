@@ -1,8 +1,8 @@
 import { PlasmaError } from "../errors.ts";
-import { type Child, start } from "../system/process.ts";
+import { type Child, describeExit, start } from "../system/process.ts";
 
 /**
- * Brings a filesystem to the disk, and knows whether something was lost since it was opened.
+ * Brings a filesystem to the disk, and knows whether something was lost since it was opened, or before if nobody was told.
  *
  * What is written lies in memory first. That it could not be brought to the disk the kernel tells who
  * calls syncfs(2) on a descriptor that he had before; of others only the first who asks (errseq_t). It
@@ -14,25 +14,32 @@ import { type Child, start } from "../system/process.ts";
 export class DiskSync implements AsyncDisposable {
   private constructor(readonly path: string, readonly child: Child) {}
 
-  /** @param path a folder in the filesystem, before anything is written that must not be lost */
+  /**
+   * @param path a folder in the filesystem, before anything is written that must not be lost
+   * @throws {PlasmaError} if it cannot be opened
+   */
   static async open(path: string): Promise<DiskSync> {
     const number = syncfsNumbers[Deno.build.arch];
     const command = { program: "sh", args: ["-c", script, "sh", path, perlScript, `${number}`] };
     const child = await start(command, { stdin: "pipe", stdout: "pipe" });
-    // If it ends before it has been asked that is seen by finish().
     child.process.stdin!.on("error", () => {});
-    await new Promise<void>((resolve) => {
-      child.process.stdout!.once("data", () => resolve());
-      child.exited.then(() => resolve());
+    const isOpen = await new Promise<boolean>((resolve) => {
+      child.process.stdout!.once("data", () => resolve(true));
+      child.exited.then(() => resolve(false));
     });
-    return new DiskSync(path, child);
+    if (isOpen) return new DiskSync(path, child);
+    throw new PlasmaError("storage", `cannot watch the disk of ${path}: ${child.messages.tail}`);
   }
 
   /** @throws {PlasmaError} if not all that was written has come to the disk */
   async finish(): Promise<void> {
     this.child.process.stdin!.end("\n");
-    const { code } = await this.child.exited;
-    if (code === 0) return;
+    const exit = await this.child.exited;
+    if (exit.code === 0) return;
+    if (exit.signal !== null) {
+      const what = `what brings ${this.path} to the disk ${describeExit(exit)}`;
+      throw new PlasmaError("storage", what, { code: "failed" });
+    }
     const why = this.child.messages.tail || "syncfs failed";
     throw new PlasmaError(
       "storage",

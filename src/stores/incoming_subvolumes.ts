@@ -103,7 +103,8 @@ export class IncomingSubvolumes implements Reception {
         new Set(orders.map(({ identity }) => identity)),
       );
       refuseSeconds(orders, stored);
-      [pipes, disk] = await Promise.all([PipeFolder.make(), DiskSync.open(places.arriving)]);
+      disk = await DiskSync.open(places.arriving);
+      pipes = await PipeFolder.make();
       await copyStored(stored, orders.filter(({ copy }) => copy), places.arriving);
       const programs = orders.every(({ copy }) => copy)
         ? undefined

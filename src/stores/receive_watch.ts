@@ -33,7 +33,10 @@ export class ReceiveWatch implements Disposable {
     { idleSeconds: idle = defaultIdleSeconds }: UploadLimits,
     readonly hooks: WatchHooks,
   ) {
-    this.#timer = setInterval(() => void this.#look(idle), Math.min(intervalMs, idle * 250));
+    this.#timer = setInterval(
+      () => void this.#look(idle).catch(() => {}),
+      Math.min(intervalMs, idle * 250),
+    );
     Deno.unrefTimer(this.#timer);
   }
 

@@ -5,7 +5,7 @@ const worthwhile = 64 << 20;
 
 /**
  * Brings what is received to the disk while more of it comes. Else the kernel keeps in memory what it
- * can, and the commit waits for the disk when the connection is idle.
+ * can, and at the end all wait for the disk while the connection is idle.
  */
 export class WriteBehind {
   #begun = 0;
@@ -18,7 +18,7 @@ export class WriteBehind {
   update(bytes: number): void {
     if (this.#running !== undefined || bytes - this.#begun < worthwhile) return;
     this.#begun = bytes;
-    // Not syncfs(2), which is told only once of what was lost: the commit must hear that.
+    // Not sync(1), which would take the news of a loss away from others, see DiskSync.
     const command = { program: "btrfs", args: ["filesystem", "sync", this.path] };
     this.#running = run(command).catch(() => {}).finally(() => this.#running = undefined);
   }
