@@ -32,10 +32,11 @@ function sendArguments({ snapshot, parent, cloneSources, compressedData }: SendO
 
 /**
  * A script for sh(1) that sends snapshots one after the other, and stops at the first that fails. A
- * file and not a command line: there may be thousands. By SIGTERM and what a terminal sends it ends at once,
- * and with it what is being sent, which ignores SIGINT in the background: as long as that goes on its
- * snapshot cannot be deleted. If its standard input is a pipe
- * it ends with that, too: whoever holds the other end may be killed.
+ * file and not a command line: there may be thousands.
+ *
+ * By SIGTERM, and by what a terminal sends, it ends at once, and with it what is being sent, which
+ * ignores SIGINT in the background: as long as that goes on its snapshot cannot be deleted. If its
+ * standard input is a pipe it ends with that, too: whoever holds the other end may be killed.
  */
 export function sendScript(orders: readonly SendOrder[]): string {
   const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;

@@ -2,7 +2,8 @@ import { PlasmaError } from "../errors.ts";
 import { type Child, describeExit, start } from "../system/process.ts";
 
 /**
- * Brings a filesystem to the disk, and knows whether something was lost since it was opened, or before if nobody was told.
+ * Brings a filesystem to the disk, and knows whether something was lost since it was opened, or before
+ * that if nobody was told.
  *
  * What is written lies in memory first. That it could not be brought to the disk the kernel tells who
  * calls syncfs(2) on a descriptor that he had before; of others only the first who asks (errseq_t). It

@@ -3,9 +3,9 @@ import { flip } from "../support/archives.ts";
 import { archivesIn, namesIn } from "../support/folders.ts";
 import { modeOf } from "../support/modes.ts";
 import { plasma } from "../support/plasma.ts";
-import { sh, tryRun, until } from "../support/sh.ts";
+import { sh } from "../support/sh.ts";
 import type { Site } from "../support/site.ts";
-import { keptOf, Nights, noise, sendTest, slowStreams } from "./send_night.ts";
+import { keptOf, Nights, noise, sendTest, slowStreams, untilMidStream } from "./send_night.ts";
 
 /** The archives that a storage on the second btrfs has after a power cut now; each must verify. */
 async function cutPower(site: Site, nights: Nights): Promise<string[]> {
@@ -27,16 +27,6 @@ async function cutPower(site: Site, nights: Nights): Promise<string[]> {
   await sh("umount", path);
   Deno.removeSync(image);
   return archives;
-}
-
-/** Wait until a stream is in its middle. */
-async function untilMidStream(nights: Nights): Promise<void> {
-  const own = `${nights.storage}/.plasma`;
-  await until("a subvolume is being received", async () => {
-    if (namesIn(own).length === 0) return false;
-    // What is being received is renamed while du looks at it, of which it complains.
-    return parseInt((await tryRun("du", "-s", own)).stdout) > 500;
-  });
 }
 
 sendTest(

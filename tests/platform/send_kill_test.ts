@@ -3,7 +3,7 @@ import { namesIn } from "../support/folders.ts";
 import { Gate } from "../support/gate.ts";
 import { plasmaProgram } from "../support/plasma.ts";
 import { descendants, processes } from "../support/processes.ts";
-import { sh, tryRun, until } from "../support/sh.ts";
+import { sh, until } from "../support/sh.ts";
 import { type Site, snapshotsOf } from "../support/site.ts";
 import type { Sshd } from "../support/sshd.ts";
 import {
@@ -13,6 +13,7 @@ import {
   sendOverSshTest,
   sendTest,
   slowStreams,
+  untilMidStream,
   uuidOf,
 } from "./send_night.ts";
 
@@ -31,27 +32,6 @@ const victims: Readonly<Record<string, (agent: number, sshd: Sshd) => Promise<nu
 async function pidsBelow(root: number, pattern: RegExp): Promise<number[]> {
   return (await descendants(root)).filter(({ command }) => pattern.test(command))
     .map(({ pid }) => pid);
-}
-
-/** Wait until a stream is in its middle. */
-async function untilMidStream(nights: Nights): Promise<void> {
-  const incoming = `${nights.storage}/.plasma/incoming`;
-  await until("a subvolume is being received", async () => {
-    const { stdout } = await tryRun(
-      "find",
-      incoming,
-      "-size",
-      "+500k",
-      "-name",
-      "*large*",
-      "-o",
-      "-size",
-      "+500k",
-      "-name",
-      "o*",
-    );
-    return stdout !== "";
-  });
 }
 
 async function untilDead(site: Site): Promise<void> {

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { archivesIn, fromRoot, namesIn } from "../support/folders.ts";
 import type { PlasmaOptions, PlasmaOutput } from "../support/plasma.ts";
-import { sh } from "../support/sh.ts";
+import { sh, tryRun, until } from "../support/sh.ts";
 import { btrfsTest, type Site, snapshotsOf, snapshotsOfSubvolume } from "../support/site.ts";
 import type { Need } from "../support/skip.ts";
 import { Sshd } from "../support/sshd.ts";
@@ -155,6 +155,15 @@ export const slowStreams = {
   "as it is sent": (site: Site) => hold(site, "send*", '"$real" "$@" | { SLOWLY; }'),
   "as it is received": (site: Site) => hold(site, "*receive*", '{ SLOWLY; } | "$real" "$@"'),
 } as const;
+
+/** Wait until a stream is in its middle. */
+export async function untilMidStream(nights: Nights): Promise<void> {
+  await until("a subvolume is being received", async () => {
+    // What is being received is renamed meanwhile, of which find complains.
+    const { stdout } = await tryRun("find", `${nights.storage}/.plasma/incoming`, "-size", "+500k");
+    return stdout !== "";
+  });
+}
 
 function hold(site: Site, verb: string, how: string): object {
   const held = how.replace("SLOWLY", "head -c 1500000; sleep 1; cat");

@@ -3,17 +3,17 @@ import { namesIn } from "../support/folders.ts";
 import { Gate } from "../support/gate.ts";
 import { plasmaProgram } from "../support/plasma.ts";
 import { descendants, processes } from "../support/processes.ts";
-import { sh, tryRun, until } from "../support/sh.ts";
+import { sh, until } from "../support/sh.ts";
 import type { Site } from "../support/site.ts";
 import type { Sshd } from "../support/sshd.ts";
-import { keptOf, Nights, noise, sendOverSshTest, sendTest, slowStreams } from "./send_night.ts";
-
-async function untilMidStream(nights: Nights): Promise<void> {
-  await until("a subvolume is being received", async () => {
-    const { stdout } = await tryRun("find", `${nights.storage}/.plasma/incoming`, "-size", "+500k");
-    return stdout !== "";
-  });
-}
+import {
+  keptOf,
+  noise,
+  sendOverSshTest,
+  sendTest,
+  slowStreams,
+  untilMidStream,
+} from "./send_night.ts";
 
 /** The settings of a storage host on which a program of the site's comes first. */
 function hostWith(site: Site, sshd: Sshd, program: string, script: string) {
