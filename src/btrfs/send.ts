@@ -75,23 +75,9 @@ export async function canSendCompressedData(): Promise<boolean> {
   return kernel.exit.code === 0 && version >= 2 && isMentioned;
 }
 
-/** Whether this machine can receive compressed extents, and hears of those that its disk has lost. */
-export async function canReceiveCompressedData(): Promise<boolean> {
-  const [isKnown, { stdout }] = await Promise.all([
-    helpMentions("receive", "--force-decompress"),
-    run({ program: "cat", args: ["/proc/sys/kernel/osrelease"] }),
-  ]);
-  return isKnown && tellsOfLostExtents(new TextDecoder().decode(stdout));
-}
-
-/**
- * Whether a release of Linux tells syncfs(2) of compressed extents that could not be written: 7.1 does
- * ("btrfs: fix silent IO error loss in encoded writes", April 2026), and of the stable releases with
- * that fix 6.18.44, where it was tried.
- */
-export function tellsOfLostExtents(release: string): boolean {
-  const [major = 0, minor = 0, patch = 0] = (release.match(/\d+/g) ?? []).map(Number);
-  return major > 7 || (major === 7 && minor >= 1) || (major === 6 && minor === 18 && patch >= 44);
+/** Whether this machine can receive compressed extents, which it unpacks. */
+export function canReceiveCompressedData(): Promise<boolean> {
+  return helpMentions("receive", "--force-decompress");
 }
 
 async function helpMentions(command: "send" | "receive", flag: string): Promise<boolean> {
