@@ -153,7 +153,7 @@ export function sendOverSshTest(
 export const slowStreams = {
   "through the pump": () => ({ bandwidthLimit: "3M" }),
   "as it is sent": (site: Site) => hold(site, "send*", '"$real" "$@" | { SLOWLY; }'),
-  "as it is received": (site: Site) => hold(site, "*receive*", '{ SLOWLY; } | "$real" "$@"'),
+  "as it is received": (site: Site) => hold(site, "*receive\\ -C*", '{ SLOWLY; } | "$real" "$@"'),
 } as const;
 
 /** Wait until a stream is in its middle. */
