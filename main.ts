@@ -9,9 +9,10 @@ const calledAs: Readonly<Record<string, string>> = {
 };
 
 async function main(args: readonly string[]): Promise<ExitStatus> {
-  const [first = "help", ...rest] = [...commandOfName(), ...args];
+  if (isVersionWanted(args)) return await printVersion();
+  const [first = "help", ...rest] = commandFirst([...commandOfName(), ...args]);
   const name = first === "--help" || first === "-h" ? "help" : first;
-  const { UsageError, describeError, statusOf } = await import("./src/errors.ts");
+  const { UsageError, describeError, stackOf, statusOf } = await import("./src/errors.ts");
   const { Log } = await import("./src/system/log.ts");
   try {
     const row = commands.find((command) => command.name === name);
@@ -19,12 +20,13 @@ async function main(args: readonly string[]): Promise<ExitStatus> {
       const { isNear } = await import("./src/config/load.ts");
       const near = commands.find((command) => isNear(name, command.name));
       const hint = near === undefined ? "" : `, did you mean "${near.name}"?`;
-      throw new UsageError("command line", `unknown command "${name}"${hint}`, "see plasma help");
+      const what = name.startsWith("-") ? "no command, only" : "unknown command";
+      throw new UsageError("command line", `${what} "${name}"${hint}`, "see plasma help");
     }
     requireCurrentFolder(UsageError);
     const command = await row.load();
     if (name !== "help" && isHelpWanted(rest)) {
-      console.log(command.help);
+      (await import("./src/cli/output.ts")).print(command.help);
       return ExitStatus.Done;
     }
     return await command.run(rest);
@@ -32,9 +34,22 @@ async function main(args: readonly string[]): Promise<ExitStatus> {
     if (error instanceof Error && "faults" in error && Array.isArray(error.faults)) {
       for (const fault of error.faults) new Log().error(`config: ${fault}`);
     }
+    const stack = stackOf(error);
+    if (stack !== undefined && args.some((arg) => arg === "--verbose" || arg === "-v")) {
+      new Log({ verbose: true }).detail(stack);
+    }
     new Log().error(describeError(error));
     return statusOf(error);
   }
+}
+
+/** Flags may come before the command: it is the first word that is the name of one. */
+function commandFirst(words: readonly string[]): readonly string[] {
+  if (words[0]?.startsWith("-") !== true) return words;
+  if (words.every((word) => word.startsWith("-")) && isHelpWanted(words)) return ["help"];
+  const known = words.findIndex((word) => commands.some(({ name }) => name === word));
+  const at = Math.max(0, known >= 0 ? known : words.findIndex((word) => !word.startsWith("-")));
+  return [words[at]!, ...words.slice(0, at), ...words.slice(at + 1)];
 }
 
 /** Deno's own modules cannot do without a current folder whose name is UTF-8. */
@@ -67,8 +82,34 @@ function commandOfName(): string[] {
   return command === undefined ? [] : [command];
 }
 
+/** Quickly: nothing else is loaded for it. */
+async function printVersion(): Promise<ExitStatus> {
+  try {
+    console.log(`plasma ${version}`);
+    return ExitStatus.Done;
+  } catch {
+    (await import("./src/cli/output.ts")).print(`plasma ${version}`);
+    return ExitStatus.Failed;
+  }
+}
+
+async function endBy(error: unknown): Promise<never> {
+  const { describeError } = await import("./src/errors.ts");
+  const { Log } = await import("./src/system/log.ts");
+  new Log().error(describeError(error));
+  Deno.exit(ExitStatus.Failed);
+}
+
 if (import.meta.main) {
   // All has been disposed of by now; a read of standard input that never ends would keep us here.
-  if (isVersionWanted(Deno.args)) console.log(`plasma ${version}`);
-  else Deno.exit(await main(Deno.args));
+  // What nobody has awaited: no stack trace helps an admin.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    void endBy(event.reason);
+  });
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    await endBy(error);
+  }
 }

@@ -59,8 +59,14 @@ export function describeError(error: unknown): string {
     const remedy = error.remedy === undefined ? "" : `; ${error.remedy}`;
     return `${error.stage}: ${error.message}${remedy}`;
   }
-  const text = error instanceof Error ? error.stack ?? error.message : String(error);
-  return `internal error: ${text.split("\n").map((line) => line.trim()).join(" / ")}`;
+  const [words = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+  return `internal error: ${words || "unknown"}; look at it with --verbose, and report it`;
+}
+
+/** Where in the program an unforeseen error arose, as one line; undefined for errors meant for users. */
+export function stackOf(error: unknown): string | undefined {
+  if (error instanceof PlasmaError || !(error instanceof Error)) return undefined;
+  return (error.stack ?? error.message).split("\n").map((line) => line.trim()).join(" / ");
 }
 
 /** The exit status that belongs to an error. */

@@ -94,6 +94,7 @@ function summarize(warnings: readonly string[]): string[] {
 
 /** Services may go on: as soon as the source is frozen, or else when it has been read. */
 async function runAfterSnapshot(run: Run): Promise<void> {
+  run.outcome.areServicesStopped = false;
   const problems = await runAllHooks(
     "executeAfterSnapshot",
     run.config.executeAfterSnapshot,

@@ -24,6 +24,8 @@ export interface Findings {
   readonly warnings: string[];
   /** What went wrong although the archive is stored; each makes the exit status 3. */
   readonly problems: string[];
+  /** `executeBefore` may have stopped services, and nothing has started them again. */
+  areServicesStopped: boolean;
 }
 
 /** All that the stages of a run share. */

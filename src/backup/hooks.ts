@@ -13,9 +13,6 @@ export interface HookOptions {
   readonly log: Log;
 }
 
-/** timeout(1) itself ends with this status when the time is over. */
-const timedOutStatus = 124;
-
 /** A process that does not end by SIGTERM has so many seconds until SIGKILL. */
 const killAfterSeconds = 10;
 
@@ -65,6 +62,7 @@ async function runHook(
   const program = programOf(command) ?? "a command";
   log.info(`${place}: ${program}`);
   log.detail(`${place}: ${command}`);
+  const start = performance.now();
   let child: Child;
   try {
     child = await startShell(command, timeoutSeconds, environment);
@@ -79,7 +77,8 @@ async function runHook(
   signal.removeEventListener("abort", abort);
   if (signal.aborted) return asError(signal.reason, place);
   if (exit.code === 0) return undefined;
-  const isLate = exit.code === timedOutStatus;
+  // Not by the status of timeout(1), 124, with which a hook may end too.
+  const isLate = performance.now() - start >= timeoutSeconds * 1000;
   const how = isLate ? `took longer than ${timeoutSeconds} s` : describeExit(exit);
   // What the shell says goes to our standard error; this is what kept it from being started.
   const words = child.messages.tail;
@@ -98,8 +97,10 @@ async function startShell(
     Object.entries(variables).map(([name, value]) => [name, variableText(value)]),
   );
   return await start({
-    program: "timeout",
+    // In a session of its own it has no terminal that it could ask something on, and wait.
+    program: "setsid",
     args: [
+      "timeout",
       `--kill-after=${killAfterSeconds}`,
       String(timeoutSeconds),
       "sh",

@@ -1,5 +1,5 @@
 import { describeDestination } from "../config/destination.ts";
-import { describeError, PlasmaError, statusOf } from "../errors.ts";
+import { describeError, PlasmaError, SignalError, stackOf, statusOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
@@ -16,7 +16,7 @@ import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
 import { maySendDirectly } from "./send_directly.ts";
-import { ownPaths, type Settings } from "./settings.ts";
+import { ownPaths, requireTrustedFiles, type Settings } from "./settings.ts";
 import { requireTempfileWay, stagingPath } from "./staging.ts";
 
 /** How a run ended. */
@@ -45,9 +45,21 @@ class Outcome {
   readonly problems: string[] = [];
   /** The run was ended by it. */
   failure: unknown;
+  /** `executeBefore` may have stopped services, and nothing has started them again. */
+  areServicesStopped = false;
+  /** Hooks have run: it is not so any more that nothing was touched. */
+  isBegun = false;
+  /** The hooks at the end have run. */
+  isOver = false;
 
   get status(): ExitStatus {
-    if (this.failure !== undefined) return statusOf(this.failure);
+    const { failure, stored } = this;
+    if (failure instanceof SignalError) return failure.status;
+    if (failure !== undefined) {
+      if (stored !== undefined) return ExitStatus.StoredWithProblems;
+      const status = statusOf(failure);
+      return status === ExitStatus.Usage && this.isBegun ? ExitStatus.Failed : status;
+    }
     return this.problems.length > 0 ? ExitStatus.StoredWithProblems : ExitStatus.Done;
   }
 
@@ -76,14 +88,20 @@ class Outcome {
   }
 }
 
-/** Make one backup: hooks, archive, upload, commit, rotation, clean-up. Never throws. */
+/**
+ * Make one backup: hooks, archive, upload, commit, rotation, clean-up. Never throws. Whatever goes
+ * wrong, the hooks for that run, but for a lock that another run holds.
+ */
 export async function runBackup(settings: Settings, context: RunContext): Promise<RunResult> {
   const outcome = new Outcome();
   try {
     await runLocked(settings, context, outcome);
   } catch (error) {
-    outcome.failure = await causeOf(error, context);
+    outcome.failure ??= await causeOf(error, context);
+    if (outcome.status !== ExitStatus.Locked) await runFinalHooks(settings, context, outcome);
   }
+  const stack = stackOf(outcome.failure);
+  if (stack !== undefined) context.log.detail(stack);
   return outcome.result();
 }
 
@@ -101,9 +119,10 @@ function withStagingPath(settings: Settings): Settings {
 }
 
 /** What every run starts; missing ones are found before anything is run. */
-const neededTools = ["cat", "flock", "mkfifo", "sh", "timeout"] as const;
+const neededTools = ["cat", "flock", "mkfifo", "setsid", "sh", "timeout"] as const;
 
 async function runLocked(given: Settings, context: RunContext, outcome: Outcome): Promise<void> {
+  requireTrustedFiles(given.config);
   requireTempfileWay(given.config.tempfile);
   const settings = withStagingPath(given);
   const { destination, config } = settings;
@@ -155,6 +174,7 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   );
   signal.throwIfAborted();
   await discardPending(run);
+  outcome.isBegun = outcome.areServicesStopped = config.executeBefore.length > 0;
   await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
   const { stored, closing } = await makeArchive(run, state, early?.result())
     .finally(() => discardPending(run));
@@ -226,25 +246,24 @@ async function rotate({ store, log, outcome }: Run & { outcome: Outcome }): Prom
   }
 }
 
-/** Statuses with which a run has touched nothing, so that there is nothing to react to. */
-const untouched: readonly ExitStatus[] = [ExitStatus.Usage, ExitStatus.Locked];
-
+/** Once for each run: they have run when the clean-up after them fails. */
 async function runFinalHooks(
   { config, destination }: Settings,
   context: RunContext,
   outcome: Outcome,
 ): Promise<void> {
-  const run = (name: "executeOnFailure" | "executeAlways") =>
-    runAllHooks(name, config[name], {
+  if (outcome.isOver) return;
+  outcome.isOver = true;
+  const run = async (name: "executeAfterSnapshot" | "executeOnFailure" | "executeAlways") => {
+    const problems = await runAllHooks(name, config[name], {
       ...hookOptions({ config, destination, ...context }, variables(outcome)),
       signal: context.hookSignal,
     });
-  const { status } = outcome;
-  if (untouched.includes(status)) return;
-  if (status !== ExitStatus.Done) {
-    outcome.problems.push(...(await run("executeOnFailure")).map(describeError));
-  }
-  outcome.problems.push(...(await run("executeAlways")).map(describeError));
+    outcome.problems.push(...problems.map(describeError));
+  };
+  if (outcome.areServicesStopped) await run("executeAfterSnapshot");
+  if (outcome.status !== ExitStatus.Done) await run("executeOnFailure");
+  await run("executeAlways");
 }
 
 /** What hooks are told of a run. */

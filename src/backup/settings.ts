@@ -11,7 +11,8 @@ export interface Settings {
 }
 
 /**
- * The settings of a config file.
+ * The settings of a config file. Whoever uses them calls {@link requireTrustedFiles}: a run has hooks
+ * that are to hear of it.
  *
  * @param file undefined for the first of the usual places that exists
  * @throws {ConfigError | UsageError} all faults of the config at once
@@ -20,7 +21,6 @@ export async function loadSettings(file: string | undefined): Promise<Settings> 
   const path = file ?? await findConfig();
   requireTrusted(fromHere(path), "config", "the config");
   const config = await loadConfig(path, agentSchema);
-  requireTrustedFiles(config);
   return { config, destination: destinationOf(config) };
 }
 

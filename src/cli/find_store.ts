@@ -36,7 +36,11 @@ export async function findDestination(line: Arguments): Promise<Destination> {
   if (from !== undefined && config !== undefined) {
     throw new UsageError("command line", "--from and --config exclude each other");
   }
-  if (from === undefined) return (await loadSettings(config)).destination;
+  if (from === undefined) {
+    const settings = await loadSettings(config);
+    requireTrustedFiles(settings.config);
+    return settings.destination;
+  }
   return withSshFlags(parseDestination(from, Deno.cwd()), line);
 }
 

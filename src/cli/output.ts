@@ -1,13 +1,21 @@
+import { PlasmaError, reasonOf } from "../errors.ts";
 import { printable, printableJson } from "../system/printable.ts";
 
-/** Write a result to standard output, as it is. A reader that has gone is no error. */
+/**
+ * Write a result to standard output, as it is. A reader that has gone is no error.
+ *
+ * @throws {PlasmaError} if not all of it could be written
+ */
 export function print(text: string): void {
   const bytes = new TextEncoder().encode(text.endsWith("\n") ? text : `${text}\n`);
   try {
     let offset = 0;
     while (offset < bytes.length) offset += Deno.stdout.writeSync(bytes.subarray(offset));
   } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    if (error instanceof Deno.errors.BrokenPipe) return;
+    throw new PlasmaError("output", `cannot write to standard output: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

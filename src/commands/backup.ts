@@ -8,7 +8,7 @@ import { agentSchema, strategyNames } from "../config/agent.ts";
 import { describeDestination, parseDestination, resolvePath } from "../config/destination.ts";
 import { checkConfig } from "../config/load.ts";
 import { policyFileName } from "../config/policy.ts";
-import { UsageError } from "../errors.ts";
+import { describeError, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { initStorageFolder } from "../stores/init.ts";
 import { type Coverage, openStrategy } from "../strategies/mod.ts";
@@ -62,8 +62,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
     ...(line.value("to") === undefined ? {} : { prepareStore: () => prepareFolder(settings, log) }),
   });
   signals.stop();
-  report(result, line, log);
-  return result.status;
+  return report(result, line, log);
 }
 
 async function readSettings(line: Arguments): Promise<Settings> {
@@ -114,7 +113,6 @@ function settingsFromFlags(to: string, line: Arguments): Settings {
   if (recipients.length > 0) raw.encryption = { recipients };
   if (typeof raw.tempfile === "string") raw.tempfile = resolvePath(raw.tempfile, Deno.cwd());
   const config = checkConfig("command line", raw, agentSchema);
-  requireTrustedFiles(config);
   return { config, destination };
 }
 
@@ -136,6 +134,7 @@ function prepareFolder({ destination }: Settings, log: Log): void {
 
 async function showCoverage(settings: Settings, line: Arguments): Promise<ExitStatus> {
   const { config, destination } = settings;
+  requireTrustedFiles(config);
   const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
   await strategy.prepare();
   const { coverage } = await strategy.survey();
@@ -166,11 +165,19 @@ function describeCoverage(
     notices.map((notice) => `${printable(notice)}\n`).join("");
 }
 
-function report(result: RunResult, line: Arguments, log: Log): void {
-  for (const warning of result.warnings) log.warning(warning);
-  if (line.has("json")) printJson(result);
-  else if (result.archive !== null && !line.log.quiet) print(result.archive);
-  if (result.error !== null) {
-    log.error(result.archive === null ? result.error : `stored, but ${result.error}`);
+/** Say how a run ended. Returns the exit status, which tells what became of the archive. */
+function report(result: RunResult, line: Arguments, log: Log): ExitStatus {
+  const { archive, status, warnings, error } = result;
+  for (const warning of warnings) log.warning(warning);
+  const problems = error === null ? [] : [error];
+  try {
+    if (line.has("json")) printJson(result);
+    else if (archive !== null && !line.log.quiet) print(archive);
+  } catch (failure) {
+    problems.push(describeError(failure));
   }
+  if (problems.length === 0) return status;
+  const words = problems.join("; ");
+  log.error(archive === null ? words : `stored ${archive}, but ${words}`);
+  return status === ExitStatus.Done ? ExitStatus.StoredWithProblems : status;
 }

@@ -20,6 +20,7 @@ import type {
 } from "./mod.ts";
 import { commitAnswer, helloAnswer, listAnswer, rotateAnswer, verifyAnswer } from "./answers.ts";
 import { SshConnection, understand, unintelligible } from "./ssh_connection.ts";
+import { requireSshFiles } from "./ssh_files.ts";
 import { SshSessions } from "./ssh_sessions.ts";
 import type { SshUpload } from "./ssh_upload.ts";
 
@@ -65,6 +66,7 @@ export class SshStore implements Store {
   #mayRotate = false;
 
   constructor(destination: Extract<Destination, { kind: "ssh" }>, context: StoreContext) {
+    requireSshFiles(destination.ssh);
     this.name = describeDestination(destination);
     this.#folder = destination.folder;
     this.#context = context;

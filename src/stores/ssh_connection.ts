@@ -3,6 +3,7 @@ import type { SshSettings } from "../config/agent.ts";
 import { PlasmaError } from "../errors.ts";
 import { type Command, describeExit, type Output, run } from "../system/process.ts";
 import { parseAnswer, protocolVersion } from "./protocol.ts";
+import { connectionLost, explainSshFailure } from "./ssh_failures.ts";
 
 /** Connecting and the handshake may take this many seconds together (ConnectTimeout). */
 const connectSeconds = 30;
@@ -14,6 +15,15 @@ const persistSeconds = 20;
 /** How often we look whether the control master is there, in milliseconds. */
 const socketPollMs = 10;
 
+/**
+ * A path of a socket may have 107 bytes (unix(7)), and while ssh makes it, it has 17 more. Percent signs
+ * and the like have a meaning for ssh. Without a socket each request logs in by itself.
+ */
+function socketIn(folder: string): string | undefined {
+  const path = `${folder}/ssh`;
+  return /^[\w/.+@:-]{1,90}$/.test(path) ? path : undefined;
+}
+
 /** How requests reach the `plasma serve` of a storage host. */
 export class SshConnection {
   readonly host: string;
@@ -23,7 +33,7 @@ export class SshConnection {
   /** @param folder a private folder for the socket that requests share a connection through */
   constructor(settings: SshSettings, folder: string | undefined) {
     this.#settings = settings;
-    this.#controlPath = folder === undefined ? undefined : `${folder}/ssh`;
+    this.#controlPath = folder === undefined ? undefined : socketIn(folder);
     this.host = settings.host;
   }
 
@@ -56,7 +66,8 @@ export class SshConnection {
       "ForwardX11=no",
       "ClearAllForwardings=yes",
       "PermitLocalCommand=no",
-      "LogLevel=ERROR",
+      // At the level ERROR it does not say that both sides have no algorithm in common.
+      "LogLevel=INFO",
       ...(identityFile === undefined
         ? []
         : [`IdentityFile="${identityFile}"`, "IdentitiesOnly=yes"]),
@@ -110,10 +121,9 @@ export class SshConnection {
       });
     }
     if (text !== "") return parseAnswer(text, this.host);
-    // Of the end of a connection that is shared ssh says nothing.
-    const isLost = exit.code === 255 && messages.tail === "";
-    const said = isLost ? connectionLost : messages.tail;
-    const words = said === "" ? "" : `: ${said}`;
+    const isSilent = exit.code === 255 && messages.tail === "";
+    const { cause, remedy, code } = explainSshFailure(isSilent ? [connectionLost] : messages.lines);
+    const words = cause === "" ? "" : `: ${cause}`;
     if (exit.code === 127 || exit.code === 126) {
       throw new PlasmaError(
         "connection",
@@ -124,9 +134,8 @@ export class SshConnection {
         },
       );
     }
-    const remedy = remedyFor(said);
     throw new PlasmaError("connection", `ssh to ${this.host} ${describeExit(exit)}${words}`, {
-      code: "connection",
+      code,
       ...(remedy === undefined ? {} : { remedy }),
     });
   }
@@ -148,25 +157,6 @@ export class SshConnection {
       return false;
     }
   }
-}
-
-const connectionLost = "the connection was lost";
-
-/** What to do about the failures that ssh itself names; see ssh(1) and its sources. */
-function remedyFor(words: string): string | undefined {
-  if (words === connectionLost) {
-    return "look at the network, whether the storage host is up, and at the log of its sshd";
-  }
-  if (/host key verification failed|no .* host key is known/i.test(words)) {
-    return "compare and add the host's key to known_hosts (ssh-keyscan)";
-  }
-  if (/permission denied/i.test(words)) {
-    return "give this machine a key without a passphrase that the login there accepts";
-  }
-  if (/refused|timed out|unreachable|not known|no route/i.test(words)) {
-    return "look whether the storage host is up, and whether host and port are right";
-  }
-  return undefined;
 }
 
 /**

@@ -12,6 +12,7 @@ const packages: Readonly<Record<string, string>> = {
   mkfifo: "coreutils",
   mount: "mount",
   pigz: "pigz",
+  setsid: "util-linux",
   sh: "dash",
   ssh: "openssh-client",
   tar: "tar",
