@@ -1,7 +1,9 @@
+import type { AgentConfig } from "../config/agent.ts";
 import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import type { StreamSource, Survey } from "../strategies/mod.ts";
+import { countFiles } from "../strategies/tar_command.ts";
 import { move, type Moved, type StoredBytes, type Uploaded, uploadFrom } from "./attempt.ts";
 import { type ByteSource, produce } from "./byte_source.ts";
 import { hookOptions, type Run } from "./context.ts";
@@ -67,7 +69,7 @@ export async function makeArchive(
         if (!source.frozen) await runAfterSnapshot(run);
       });
     outcome.warnings.push(...warnings);
-    outcome.problems.push(...summarize(warnings));
+    outcome.problems.push(...problemsIn(warnings, config));
     if (!source.frozen && config.tempfile === undefined) await runAfterSnapshot(run);
     const stored = { name, bytes, sha256, seconds: (performance.now() - start) / 1000 };
     const closing = closeSource();
@@ -79,16 +81,13 @@ export async function makeArchive(
   }
 }
 
-/** What tar warns of, counted. */
-function summarize(warnings: readonly string[]): string[] {
-  const more = Number(/^left out or changed: (\d+) /.exec(warnings.at(-1) ?? "")?.[1] ?? 0);
-  const named = warnings.slice(0, more === 0 ? undefined : -1);
-  const left = named.filter((words) => words.startsWith("left out")).length;
-  const changed = named.length - left;
+/** What tar warns of, counted, as far as it is not as good as any backup is of files that change. */
+function problemsIn(warnings: readonly string[], { changedFiles }: AgentConfig): string[] {
+  const { changed, leftOut } = countFiles(warnings);
+  const isFine = changed === 0 || changedFiles === "warning";
   return [
-    ...(left === 0 ? [] : [`archive: ${left} files could not be read and are left out`]),
-    ...(changed === 0 ? [] : [`archive: ${changed} files changed or vanished meanwhile`]),
-    ...(more === 0 ? [] : [`archive: ${more} more files, not named, are left out or changed`]),
+    ...(leftOut === 0 ? [] : [`archive: ${leftOut} files could not be read and are left out`]),
+    ...(isFine ? [] : [`archive: ${changed} files changed or vanished meanwhile`]),
   ];
 }
 

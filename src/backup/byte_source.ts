@@ -34,12 +34,10 @@ export async function produce(
   filters: readonly Filter[],
   folder: string,
 ): Promise<ByteSource> {
-  const { command, mayDrop } = source;
+  const { command, sort } = source;
   const encoders = filters.map(({ encoder }) => encoder);
   if (command === undefined && encoders.length === 0) return fileSource("/dev/null");
-  const first = command === undefined
-    ? []
-    : [{ command, judge: source.judge.bind(source), mayDrop }];
+  const first = command === undefined ? [] : [{ command, judge: source.judge.bind(source), sort }];
   return await Producer.start([...first, ...encoders], folder);
 }
 

@@ -1,15 +1,22 @@
 import { describeError, PlasmaError } from "../errors.ts";
 import type { Claim, Committed } from "../stores/mod.ts";
 import type { Run } from "./context.ts";
-import { isTransient, pause } from "./retry.ts";
+import { pause } from "../stores/ask_again.ts";
+import { isTransient } from "./retry.ts";
 
 /** Seconds after which a commit that got no answer is asked again. */
 const askAgainSeconds = [1, 5, 15] as const;
 
 /** Commit an upload; the answer is asked for again when it is lost on its way. */
 export async function commit(run: Run, claim: Claim): Promise<Committed> {
-  const committed = await askToCommit(run, claim);
-  run.place.uploads.settle(claim.id);
+  return settle(run, claim, await askToCommit(run, claim));
+}
+
+/** The archive is stored. */
+function settle({ outcome, place }: Run, claim: Claim, committed: Committed): Committed {
+  outcome.committed = { ...claim, ...committed };
+  if (committed.problem !== undefined) outcome.problems.push(`storage: ${committed.problem}`);
+  place.uploads.settle(claim.id);
   return committed;
 }
 
@@ -32,14 +39,9 @@ const isGone = (error: unknown) =>
   error instanceof PlasmaError && ["no-upload", "mismatch"].includes(error.code);
 
 /** The archive of an earlier attempt, if its commit was done; undefined if it was not. */
-export async function findCommitted(
-  { store, place }: Run,
-  claim: Claim,
-): Promise<Committed | undefined> {
+export async function findCommitted(run: Run, claim: Claim): Promise<Committed | undefined> {
   try {
-    const committed = await store.commit(claim);
-    place.uploads.settle(claim.id);
-    return committed;
+    return settle(run, claim, await run.store.commit(claim));
   } catch (error) {
     if (error instanceof PlasmaError && error.code === "no-upload") return undefined;
     throw error;

@@ -1,6 +1,6 @@
 import { describeDestination } from "../config/destination.ts";
 import type { Filter } from "../filters/mod.ts";
-import type { Store } from "../stores/mod.ts";
+import type { Claim, Committed, Store } from "../stores/mod.ts";
 import type { Strategy } from "../strategies/mod.ts";
 import type { Log } from "../system/log.ts";
 import type { RunPlace } from "../system/runtime_folder.ts";
@@ -24,6 +24,8 @@ export interface Findings {
   readonly warnings: string[];
   /** What went wrong although the archive is stored; each makes the exit status 3. */
   readonly problems: string[];
+  /** The archive, as soon as it is one: whatever fails from then on, it is stored. */
+  committed: (Claim & Committed) | undefined;
   /** `executeBefore` may have stopped services, and nothing has started them again. */
   areServicesStopped: boolean;
 }

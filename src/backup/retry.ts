@@ -1,5 +1,6 @@
 import type { AgentConfig } from "../config/agent.ts";
 import { describeError, PlasmaError } from "../errors.ts";
+import { pause, secondsUntilNext } from "../stores/ask_again.ts";
 import type { Log } from "../system/log.ts";
 
 /** The errors that may be gone when the same is tried again: those of the way to the storage. */
@@ -9,21 +10,22 @@ const transientCodes: readonly string[] = [
   "mismatch",
   "no-upload",
   "busy",
+  "crowded",
+  "refused",
 ];
 
-/** How long a storage host is asked again. */
-interface Patience {
-  readonly tries: number;
-  /** After so many seconds, and up to twice as many: else all agents would come back together. */
-  readonly seconds: number;
-}
+/**
+ * Others are storing: so often it is tried again, after so many seconds and up to twice as many. Not for
+ * longer, because hooks may have stopped what is to be archived.
+ */
+const forUploads = { tries: 20, seconds: 30 } as const;
 
-/** A storage host that says it is busy is asked again, whatever the config says. */
-const patience: Readonly<Record<string, Patience>> = {
-  busy: { tries: 20, seconds: 3 },
-  // Others are storing. Not for longer: hooks may have stopped what is to be archived.
-  "max-uploads": { tries: 20, seconds: 30 },
-};
+/** See {@link secondsUntilNext}. */
+function secondsUntilNextOf(error: unknown, attempt: number): number | undefined {
+  const isFull = error instanceof PlasmaError && error.code === "max-uploads";
+  if (!isFull) return secondsUntilNext(error, attempt);
+  return attempt < forUploads.tries ? forUploads.seconds * (1 + Math.random()) : undefined;
+}
 
 /** True if it makes sense to try again. */
 export function isTransient(error: unknown): boolean {
@@ -49,12 +51,12 @@ export async function retrying<T>(
     } catch (error) {
       signal.throwIfAborted();
       const code = error instanceof PlasmaError ? error.code : "";
-      const { tries = 0, seconds = 0 } = patience[code] ?? {};
-      const count = (waits.get(code) ?? 0) + 1;
-      if (count <= tries) {
-        if (count === 1) log.info(`${what}: waiting: ${describeError(error)}`);
-        waits.set(code, count);
-        await pause(seconds * (1 + Math.random()), signal);
+      const count = waits.get(code) ?? 0;
+      const seconds = secondsUntilNextOf(error, count);
+      if (seconds !== undefined) {
+        if (count === 0) log.info(`${what}: waiting: ${describeError(error)}`);
+        waits.set(code, count + 1);
+        await pause(seconds, signal);
         attempt--;
         continue;
       }
@@ -66,19 +68,4 @@ export async function retrying<T>(
       await pause(retryDelay, signal);
     }
   }
-}
-
-/** Wait for so many seconds, or until the signal is aborted; then throws its reason. */
-export function pause(seconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, seconds * 1000);
-    signal.addEventListener("abort", stop, { once: true });
-  });
 }

@@ -10,9 +10,9 @@ import { machineIdentity } from "../system/identity.ts";
 import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
 import { requireTool } from "../system/tools.ts";
-import { makeArchive, type Stored } from "./archive.ts";
+import { makeArchive } from "./archive.ts";
 import { discardPending } from "./commit.ts";
-import { hookOptions, type Run, type RunContext } from "./context.ts";
+import { type Findings, hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
 import { maySendDirectly } from "./send_directly.ts";
@@ -38,7 +38,7 @@ export interface RunResult {
 /** What a run has come to so far. */
 class Outcome {
   readonly #start = performance.now();
-  stored: Stored | undefined;
+  committed: Findings["committed"];
   readonly warnings: string[] = [];
   readonly deleted: string[] = [];
   /** Each makes the status at least 3. */
@@ -53,10 +53,10 @@ class Outcome {
   isOver = false;
 
   get status(): ExitStatus {
-    const { failure, stored } = this;
+    const { failure, committed } = this;
     if (failure instanceof SignalError) return failure.status;
     if (failure !== undefined) {
-      if (stored !== undefined) return ExitStatus.StoredWithProblems;
+      if (committed !== undefined) return ExitStatus.StoredWithProblems;
       const status = statusOf(failure);
       return status === ExitStatus.Usage && this.isBegun ? ExitStatus.Failed : status;
     }
@@ -74,12 +74,12 @@ class Outcome {
   }
 
   result(): RunResult {
-    const { status, stored, seconds, warnings, deleted, error } = this;
+    const { status, committed, seconds, warnings, deleted, error } = this;
     return {
       status,
-      archive: stored?.name ?? null,
-      bytes: stored?.bytes ?? null,
-      sha256: stored?.sha256 ?? null,
+      archive: committed?.name ?? null,
+      bytes: committed?.bytes ?? null,
+      sha256: committed?.sha256 ?? null,
       seconds,
       warnings,
       deleted,
@@ -144,6 +144,7 @@ async function runLocked(given: Settings, context: RunContext, outcome: Outcome)
   await using store = await openStore(destination, {
     folder,
     signal: context.signal,
+    tell: (words) => context.log.info(words),
     purpose: "backup",
   });
   store.connect();
@@ -179,7 +180,6 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   const { stored, closing } = await makeArchive(run, state, early?.result())
     .finally(() => discardPending(run));
   await using _closing = { [Symbol.asyncDispose]: () => closing };
-  outcome.stored = stored;
   const { bytes, seconds } = stored;
   log.success(
     `stored ${stored.name}: ${formatBytes(bytes)} in ${formatSeconds(seconds)} ` +
@@ -267,12 +267,12 @@ async function runFinalHooks(
 }
 
 /** What hooks are told of a run. */
-function variables({ status, stored, error }: Outcome): Record<string, string> {
+function variables({ status, committed, error }: Outcome): Record<string, string> {
   return {
     PLASMA_STATUS: String(status),
-    PLASMA_ARCHIVE: stored?.name ?? "",
-    PLASMA_BYTES: String(stored?.bytes ?? ""),
-    PLASMA_SHA256: stored?.sha256 ?? "",
+    PLASMA_ARCHIVE: committed?.name ?? "",
+    PLASMA_BYTES: String(committed?.bytes ?? ""),
+    PLASMA_SHA256: committed?.sha256 ?? "",
     PLASMA_ERROR: error ?? "",
   };
 }

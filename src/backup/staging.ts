@@ -41,8 +41,22 @@ export function stagingPath(tempfile: string): string {
 
 /** True for a sticky folder in which others can make files, but cannot touch ours. */
 function isShared(folder: string): boolean {
-  const { mode } = fs.statSync(folder, { throwIfNoEntry: false }) ?? { mode: 0 };
+  const { mode } = lookAt(folder);
   return (mode & 0o1000) !== 0 && (mode & 0o022) !== 0;
+}
+
+/** @throws {PlasmaError} if it is no folder that can be used */
+function lookAt(folder: string): fs.Stats {
+  try {
+    const found = fs.statSync(folder);
+    if (!found.isDirectory()) throw Object.assign(new Error(), { code: "ENOTDIR" });
+    return found;
+  } catch (error) {
+    throw new PlasmaError("staging", `tempfile's folder ${folder}: ${reasonOf(error)}`, {
+      cause: error,
+      remedy: "make it, or take another path",
+    });
+  }
 }
 
 /**
@@ -54,11 +68,6 @@ function isShared(folder: string): boolean {
 export async function checkTempfile(tempfile: string): Promise<string> {
   requireTempfileWay(tempfile);
   const folder = parentOf(tempfile);
-  if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new PlasmaError("staging", `the folder of tempfile ${tempfile} does not exist`, {
-      remedy: "make it, or take another path",
-    });
-  }
   if (isShared(folder)) {
     return `${tempfile}.plasma-* can be used: others can make files in ${folder}, so that ` +
       "the name is one that nobody can foresee";

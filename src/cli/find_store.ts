@@ -2,6 +2,7 @@ import { loadSettings, requireTrustedFiles } from "../backup/settings.ts";
 import { type Destination, parseDestination } from "../config/destination.ts";
 import { UsageError } from "../errors.ts";
 import { openStore, type Store, type StoreContext } from "../stores/mod.ts";
+import { Log } from "../system/log.ts";
 import type { Arguments } from "./args.ts";
 
 /** The flags by which commands that read a storage find it. */
@@ -27,7 +28,8 @@ export async function findStore(line: Arguments): Promise<Store> {
 
 /** Open the storage that a command line or a config names. */
 export async function openFoundStore(line: Arguments, context: StoreContext = {}): Promise<Store> {
-  return await openStore(await findDestination(line), context);
+  const tell = (words: string) => new Log(line.log).info(words);
+  return await openStore(await findDestination(line), { tell, ...context });
 }
 
 /** The destination that a command line or a config names. */

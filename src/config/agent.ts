@@ -170,6 +170,10 @@ const agentObject = v.object({
   executeOnFailure: v.optional(commands, []),
   executeAlways: v.optional(commands, []),
   hookTimeout: v.optional(duration, "1h"),
+  changedFiles: v.optional(
+    v.picklist(["problem", "warning"], 'one of "problem", "warning"'),
+    "problem",
+  ),
 }, "an object { ... }");
 
 const forStreams = '"btrfs-send" sends subvolumes';

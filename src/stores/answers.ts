@@ -40,7 +40,7 @@ export const receivedAnswer = v.object({
   isCut: v.optional(v.boolean()),
 });
 
-export const commitAnswer = v.object({ name: archiveName });
+export const commitAnswer = v.object({ name: archiveName, problem: v.optional(words) });
 
 export const verifyAnswer = v.object({
   name: archiveName,

@@ -77,14 +77,26 @@ async function commitAs(
         sha256: claim.sha256,
       }]);
     }
-    // Last of all: by these files a commit that is cut short is known again.
-    await removeFiles(folder, claim.id);
-    return { name };
+    return { name, ...await tidyUp(folder, claim) };
   } catch (error) {
     if (error instanceof PlasmaError) throw error;
     throw new PlasmaError("commit", `cannot write to ${folder.path}: ${reasonOf(error)}`, {
       cause: error,
     });
+  }
+}
+
+/**
+ * Remove what is left of an upload that is an archive now. Last of all: by these files a commit that is
+ * cut short is known again. What cannot be removed is in nobody's way; the next upload tries again.
+ */
+async function tidyUp(folder: StorageFolder, { id }: Claim): Promise<Pick<Committed, "problem">> {
+  try {
+    await removeFiles(folder, id);
+    return {};
+  } catch (error) {
+    const why = error instanceof PlasmaError ? error.message : reasonOf(error);
+    return { problem: `cannot remove what is left of the upload in ${folder.incoming}: ${why}` };
   }
 }
 

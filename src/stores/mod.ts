@@ -195,6 +195,8 @@ export interface Claim extends Transfer {
 /** A committed archive. */
 export interface Committed {
   readonly name: string;
+  /** What went wrong after the archive was stored: something of its upload is left. */
+  readonly problem?: string | undefined;
 }
 
 /** One archive in a listing. */
@@ -235,6 +237,8 @@ export interface StoreContext {
   /** A private folder for pipes and sockets that lives as long as the store, if there is one. */
   readonly folder?: string;
   readonly signal?: AbortSignal;
+  /** Told why a request has to wait. */
+  readonly tell?: (words: string) => void;
   /** What the store is opened for: it may make itself ready for what usually comes next. */
   readonly purpose?: "backup" | "restore" | "verify";
 }

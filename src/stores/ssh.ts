@@ -18,6 +18,7 @@ import type {
   Verdict,
   VerifyOptions,
 } from "./mod.ts";
+import { askAgain } from "./ask_again.ts";
 import { commitAnswer, helloAnswer, listAnswer, rotateAnswer, verifyAnswer } from "./answers.ts";
 import { SshConnection, understand, unintelligible } from "./ssh_connection.ts";
 import { requireSshFiles } from "./ssh_files.ts";
@@ -53,6 +54,8 @@ interface Asking {
   readonly abortable?: boolean;
   /** The session for the next request is opened when this one has been answered. */
   readonly isAnswerFirst?: boolean;
+  /** What must not keep a run from its end. */
+  readonly isTriedOnce?: boolean;
 }
 
 /** A storage folder on a storage host, reached through its `plasma serve`. */
@@ -136,7 +139,8 @@ export class SshStore implements Store {
     try {
       // When the run was aborted there is something to discard.
       const answer = v.object({ gone: v.boolean() });
-      return (await this.#ask("abort", { run: id }, answer, { abortable: false })).gone;
+      const asking = { abortable: false, isTriedOnce: true };
+      return (await this.#ask("abort", { run: id }, answer, asking)).gone;
     } catch {
       return false;
     }
@@ -166,9 +170,23 @@ export class SshStore implements Store {
     verb: keyof typeof patience,
     parameters: object,
     schema: v.GenericSchema<unknown, T>,
-    { abortable = true, isAnswerFirst = false }: Asking = {},
+    asking: Asking = {},
   ): Promise<T> {
+    const { abortable = true, isTriedOnce = false } = asking;
     const signal = abortable ? this.#context.signal : undefined;
+    const ask = async () => {
+      const answer = await this.#askOnce(verb, parameters, signal, asking);
+      return understand(answer, schema, this.#connection.host);
+    };
+    return await (isTriedOnce ? ask() : askAgain(ask, { signal, tell: this.#context.tell }));
+  }
+
+  async #askOnce(
+    verb: keyof typeof patience,
+    parameters: object,
+    signal: AbortSignal | undefined,
+    { isAnswerFirst = false }: Asking,
+  ): Promise<Record<string, unknown>> {
     const line = SshConnection.line(verb, { folder: this.#folder, ...parameters });
     const timeoutSeconds = patience[verb];
     const request = await this.#sessions.request();
@@ -180,7 +198,7 @@ export class SshStore implements Store {
     if (verb !== "commit" || this.#mayRotate) {
       this.#sessions.prepareAfter(verb, answering, isAnswerFirst);
     }
-    return understand(await answering, schema, this.#connection.host);
+    return await answering;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -15,7 +15,7 @@ import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import { boundPaths } from "./long_paths.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, mayDropLine, requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
+import { judgeTar, requireGnuTar, sortLine, tarCommand, type TarJob } from "./tar_command.ts";
 
 /**
  * Archives the folders from read-only snapshots of all subvolumes in reach: the state of one instant,
@@ -122,7 +122,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
           missing = view.missing();
           return judgeTar(exit, messages, isLive, config.folders);
         },
-        mayDrop: (line) => mayDropLine(line, isLive, config.folders),
+        sort: (line) => sortLine(line, isLive, config.folders),
         async close() {
           problems.push(
             ...missing.splice(0).map(({ binding: { target }, reason }) =>

@@ -1,5 +1,6 @@
 import type { Line, State } from "../btrfs/lineage.ts";
 import type { AgentConfig } from "../config/agent.ts";
+import type { Sorter } from "../system/messages.ts";
 import type { Command, Exit } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { Bounded } from "./long_paths.ts";
@@ -103,8 +104,8 @@ export interface StreamSource extends OpenSource {
    * @returns undefined if that would not help
    */
   bound?(error: unknown, signal: AbortSignal): Promise<Bounded | undefined>;
-  /** Whether judge() need not see a line of the program's messages, but only how many there were. */
-  readonly mayDrop?: (line: string) => boolean;
+  /** Which lines of the program's messages judge() need not see, but only how many there were. */
+  readonly sort?: Sorter;
 }
 
 /** An archive that is made of whole subvolumes. */

@@ -25,9 +25,9 @@ import type {
 } from "./mod.ts";
 import {
   judgeTar,
-  mayDropLine,
   patternList,
   requireGnuTar,
+  sortLine,
   tarCommand,
   type TarJob,
 } from "./tar_command.ts";
@@ -121,7 +121,7 @@ export class TarStrategy implements Strategy {
       command: tarCommand(job),
       bound: (error, signal) => boundPaths(error, job, (command) => command, signal),
       judge: (exit, messages) => judgeTar(exit, messages, () => true, excusing),
-      mayDrop: (line) => mayDropLine(line, () => true, excusing),
+      sort: (line) => sortLine(line, () => true, excusing),
       close: () => Promise.resolve([]),
     };
   }

@@ -1,7 +1,7 @@
 import { PlasmaError, UsageError } from "../errors.ts";
 import { isWithin } from "../system/paths.ts";
 import { type Command, describeExit, type Exit, run } from "../system/process.ts";
-import { droppedLines, isDelayedFailure, isGap, tarComplaints } from "../system/tar_messages.ts";
+import { countedLines, isDelayedFailure, isGap, tarComplaints } from "../system/tar_messages.ts";
 
 /** A folder that is to be archived. */
 export interface TarFolder {
@@ -216,16 +216,21 @@ export function judgeTar(
   folders: readonly string[] = [],
 ): string[] {
   const { totalBytes, complaints } = sortWords(messages);
-  const isLive = complaints.every((line) => mayChange(pathIn(line)));
-  const dropped = messages.reduce((sum, line) => sum + droppedLines(line), 0);
+  const isLive = complaints.every((line) => mayChange(pathIn(line))) && !messages.some(isGap);
   const excuses = complaints.map((line) => excuse(line, folders));
-  const isExcused = exit.code === 2 && isLive && excuses.length > 0 && !messages.some(isGap) &&
+  const isExcused = exit.code === 2 && isLive && excuses.length > 0 &&
     isDelayedFailure(messages.at(-1)) && !excuses.includes(undefined);
   const isTolerable = exit.code === 0 || (exit.code === 1 && isLive) || isExcused;
   if (isTolerable && totalBytes !== undefined) {
     if (exit.code === 0) return [];
     const warnings = isExcused ? excuses.filter((words) => words !== undefined) : complaints;
-    return [...warnings, ...(dropped === 0 ? [] : [`left out or changed: ${dropped} more files`])];
+    return [
+      ...warnings,
+      ...unnamed.flatMap(({ sort, words }) => {
+        const count = messages.reduce((sum, line) => sum + countedLines(line, sort), 0);
+        return count === 0 ? [] : [`and ${count} more files that ${words}`];
+      }),
+    ];
   }
   const what = isTolerable ? "ended before the archive was complete" : describeExit(exit);
   const words = complaints.length === 0 ? "" : `: ${complaints.slice(0, 5).join(" / ")}`;
@@ -242,15 +247,40 @@ export function judgeTar(
   });
 }
 
+/** How what tar complains of is sorted where there is too much of it. */
+type Sort = "changed" | "left out" | "remarks";
+
+/** What is said of files that are only counted. */
+const unnamed: readonly { sort: Sort; words: string }[] = [
+  { sort: "changed", words: "changed or vanished meanwhile" },
+  { sort: "left out", words: "are left out" },
+];
+
+/** How many files warnings of judgeTar() are about. */
+export function countFiles(warnings: readonly string[]): { changed: number; leftOut: number } {
+  const isLeftOut = (words: string) => words.startsWith("left out: ");
+  const counted = unnamed.map(({ words }) =>
+    warnings.reduce((sum, line) => {
+      const [, count, what] = /^and (\d+) more files that (.*)$/.exec(line) ?? [];
+      return sum + (what === words ? Number(count) : 0);
+    }, 0)
+  );
+  const named = warnings.filter((line) => !/^and \d+ more files that /.test(line));
+  const leftOut = named.filter(isLeftOut).length;
+  return { changed: named.length - leftOut + counted[0]!, leftOut: leftOut + counted[1]! };
+}
+
 /** Whether judgeTar() would excuse a line of tar's messages anyway: then only the number matters. */
-export function mayDropLine(
+export function sortLine(
   line: string,
   mayChange: (words: string) => boolean,
   folders: readonly string[],
-): boolean {
-  return tarComplaints([line]).every((words) =>
-    mayChange(pathIn(words)) && excuse(words, folders) !== undefined
-  );
+): Sort | undefined {
+  const [words] = tarComplaints([line]);
+  if (words === undefined) return "remarks";
+  if (!mayChange(pathIn(words))) return undefined;
+  if (changes.test(words)) return "changed";
+  return excuse(words, folders) === undefined ? undefined : "left out";
 }
 
 /**

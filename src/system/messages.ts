@@ -1,6 +1,15 @@
 import { withoutMiddle } from "./printable.ts";
 
-/** The lines of a child's standard error: the first ones and the last ones, whatever it writes. */
+/**
+ * Under which name a line is only counted where there are too many of them; undefined for one that must
+ * be seen.
+ */
+export type Sorter = (line: string) => string | undefined;
+
+/**
+ * The lines of a child's standard error, whatever it writes: the first ones and the last ones, of those
+ * between them the first that must be seen, and the numbers of all others. Each is judged as it comes.
+ */
 export class Messages {
   static readonly #kept = 100;
   static readonly #lineLength = 2000;
@@ -8,12 +17,13 @@ export class Messages {
   static readonly #longestRest = 256 << 10;
   readonly #decoder = new TextDecoder();
   readonly #first: string[] = [];
+  readonly #seen: string[] = [];
   readonly #last: string[] = [];
   #rest = "";
   #dropped = 0;
-  #droppedAllowed = 0;
+  readonly #counts = new Map<string, number>();
 
-  constructor(readonly mayDrop: (line: string) => boolean = () => false) {}
+  constructor(readonly sort: Sorter = () => undefined) {}
 
   add(chunk: Uint8Array): void {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
@@ -29,20 +39,24 @@ export class Messages {
       return;
     }
     this.#last.push(short);
-    if (this.#last.length > Messages.#kept) {
-      if (this.mayDrop(this.#last.shift()!)) this.#droppedAllowed++;
-      else this.#dropped++;
-    }
+    if (this.#last.length > Messages.#kept) this.#drop(this.#last.shift()!);
+  }
+
+  #drop(line: string): void {
+    const name = this.sort(line);
+    if (name !== undefined) this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
+    else if (this.#seen.length < Messages.#kept) this.#seen.push(line);
+    else this.#dropped++;
   }
 
   /** All lines that were kept, oldest first. */
   get lines(): string[] {
     const gap = [
       ...(this.#dropped === 0 ? [] : [`... ${this.#dropped} more lines ...`]),
-      ...(this.#droppedAllowed === 0 ? [] : [`... ${this.#droppedAllowed} more like these ...`]),
+      ...[...this.#counts].map(([name, count]) => `... ${count} more lines: ${name} ...`),
     ];
     const rest = this.#rest === "" ? [] : [withoutMiddle(this.#rest, Messages.#lineLength)];
-    return [...this.#first, ...gap, ...this.#last, ...rest];
+    return [...this.#first, ...this.#seen, ...gap, ...this.#last, ...rest];
   }
 
   /** The last few lines as one, for an error message; empty if nothing was said. */

@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { PlasmaError } from "../errors.ts";
+import type { Sorter } from "./messages.ts";
 import { NamedPipe } from "./named_pipe.ts";
 import { type Child, type Command, describeExit, type Exit, start } from "./process.ts";
 
@@ -13,7 +14,7 @@ export interface Stage {
    */
   judge(exit: Exit, messages: readonly string[]): readonly string[];
   /** See StartOptions. */
-  mayDrop?: ((line: string) => boolean) | undefined;
+  readonly sort?: Sorter | undefined;
 }
 
 /** A stage that must end with status 0; `what` it does for the user, for the message. */
@@ -67,14 +68,14 @@ export class Programs implements AsyncDisposable {
     const children: Child[] = [];
     const leftovers: Promise<boolean>[] = [];
     try {
-      for (const [index, { command, mayDrop }] of stages.entries()) {
+      for (const [index, { command, sort }] of stages.entries()) {
         const [before, after] = [pipes[index - 1], pipes[index]];
         using input = before?.open("r");
         using output = after?.open("w");
         const child = await start(command, {
           stdin: input?.file ?? ends.stdin,
           stdout: output?.file ?? ends.stdout,
-          mayDrop,
+          sort,
         });
         children.push(child);
         leftovers.push(

@@ -65,7 +65,7 @@ function placeInTmp(uid: number): string {
   requireTrusted("/tmp", "start", "the folder");
   const known = oldestInTmp(uid);
   if (known !== undefined) return close(known, uid);
-  const name = `plasma-${uid}-${Date.now()}-${randomDigits()}`;
+  const name = `plasma-${uid}-${Date.now().toString(36)}-${randomDigits()}`;
   makePrivateFolder(`/tmp/${name}`);
   return close(oldestInTmp(uid) ?? `/tmp/${name}`, uid);
 }
@@ -84,9 +84,9 @@ function oldestInTmp(uid: number): string | undefined {
   return undefined;
 }
 
-/** 16 hexadecimal digits. */
+/** Eight hexadecimal digits: a socket in a folder below must not have a long path. */
 function randomDigits(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  const bytes = crypto.getRandomValues(new Uint8Array(4));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -96,6 +96,7 @@ function makePrivateFolder(path: string): void {
     Deno.mkdirSync(path, { mode: 0o700 });
     Deno.chmodSync(path, 0o700);
   } catch (error) {
-    if (!Deno.lstatSync(path).isDirectory) throw error;
+    // Anything else is the cause, which another look at the path would hide.
+    if (errorCode(error) !== "EEXIST" || !Deno.lstatSync(path).isDirectory) throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { errorCode, PlasmaError } from "../errors.ts";
 import { environmentVariable } from "./environment.ts";
-import { Messages } from "./messages.ts";
+import { Messages, type Sorter } from "./messages.ts";
 import { requireTool, toolFolders } from "./tools.ts";
 
 /**
@@ -70,8 +70,8 @@ export interface StartOptions {
   /** By default the last lines are kept for error messages; 2 leads to our own standard error. */
   readonly stderr?: 2;
   readonly currentFolder?: string;
-  /** Whether a line of standard error need not be seen by who judges the child, only counted. */
-  readonly mayDrop?: ((line: string) => boolean) | undefined;
+  /** Which lines of standard error need not be seen by who judges the child, but only counted. */
+  readonly sort?: Sorter | undefined;
 }
 
 /** A running child. */
@@ -97,7 +97,7 @@ const lastWordsMs = 500;
 export async function start(command: Command, options: StartOptions = {}): Promise<Child> {
   const { program } = command;
   const process = spawnProcess(await commandLine(command), command, options);
-  const messages = new Messages(options.mayDrop);
+  const messages = new Messages(options.sort);
   process.stderr?.on("data", (chunk: Uint8Array) => messages.add(chunk));
   const exited = new Promise<Exit>((resolve) => {
     process.once("exit", (code, signal) => {

@@ -1,9 +1,11 @@
 /** Stands for lines that were not kept: nobody knows what they said. */
 export const isGap = (line: string) => /^\.\.\. \d+ more lines \.\.\.$/.test(line);
 
-/** Of how many lines a line stands for that might be dropped; 0 if it is none such. */
-export const droppedLines = (line: string) =>
-  Number(/^\.\.\. (\d+) more like these \.\.\.$/.exec(line)?.[1] ?? 0);
+/** How many lines of a name a line stands for that were only counted; 0 if it is none such. */
+export const countedLines = (line: string, name: string) =>
+  Number(new RegExp(`^\\.\\.\\. (\\d+) more lines: ${name} \\.\\.\\.$`).exec(line)?.[1] ?? 0);
+
+const isCount = (line: string) => /^\.\.\. \d+ more lines: .* \.\.\.$/.test(line);
 
 /**
  * What GNU tar has said on standard error, without its own name in front (which may be a path) and
@@ -11,7 +13,7 @@ export const droppedLines = (line: string) =>
  */
 export function tarComplaints(messages: readonly string[]): string[] {
   return messages.map((line) => line.replace(/^(?:\S*\/)?tar: /, "")).filter((line) =>
-    !isGap(line) && droppedLines(line) === 0 &&
+    !isGap(line) && !isCount(line) &&
     !/^Removing leading |^Exiting with failure status|^Error is not recoverable|: socket ignored$|: time stamp .* in the future$|: implausibly old time stamp /
       .test(line)
   );

@@ -62,7 +62,7 @@ userTest("row 55: nobody can keep a user from working by taking names in /tmp", 
   assertEquals(Deno.readTextFileSync(folder.at("precious/file")), "precious");
 });
 
-userTest("row 55: a user's runs from cron and from a session see the same lock", async () => {
+userTest("rows 55, 74: a user's runs from cron and from a session see the same lock", async () => {
   using folder = new TemporaryFolder();
   writeLargeData(folder);
   const storage = folder.storage("storage");

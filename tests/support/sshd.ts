@@ -8,7 +8,7 @@ import { sh, until } from "./sh.ts";
  */
 export class Sshd implements AsyncDisposable {
   readonly #folder: TemporaryFolder;
-  readonly #process: Deno.ChildProcess;
+  #process: Deno.ChildProcess;
   readonly port: number;
 
   private constructor(folder: TemporaryFolder, process: Deno.ChildProcess, port: number) {
@@ -41,7 +41,7 @@ export class Sshd implements AsyncDisposable {
         "UsePAM no",
         "PermitRootLogin yes",
         "PidFile none",
-        "MaxStartups 100",
+        config.includes("MaxStartups") ? "" : "MaxStartups 100",
         // Else bash reads the login's ~/.bashrc, whatever that does: bash(1), INVOCATION.
         "SetEnv SHLVL=2",
         config,
@@ -50,14 +50,22 @@ export class Sshd implements AsyncDisposable {
     );
     // Where sshd has never been started as a service its folder is missing.
     if (Deno.uid() === 0) Deno.mkdirSync("/run/sshd", { recursive: true });
-    const process = new Deno.Command("/usr/sbin/sshd", {
-      args: ["-D", "-e", "-f", folder.at("sshd_config")],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    await until("sshd listens", () => canConnect(port));
-    return new Sshd(folder, process, port);
+    return new Sshd(folder, await listen(folder, port), port);
+  }
+
+  /** Nobody can connect any more; {@link startAgain} changes that. */
+  stop(): void {
+    this.#process.kill("SIGKILL");
+  }
+
+  async startAgain(): Promise<void> {
+    await this.#process.status;
+    this.#process = await listen(this.#folder, this.port);
+  }
+
+  /** What it has said so far. */
+  get log(): string {
+    return Deno.readTextFileSync(this.#folder.at("log"));
   }
 
   /** The process that listens; connections have processes of their own. */
@@ -100,6 +108,17 @@ export class Sshd implements AsyncDisposable {
     await this.#process.status;
     this.#folder[Symbol.dispose]();
   }
+}
+
+async function listen(folder: TemporaryFolder, port: number): Promise<Deno.ChildProcess> {
+  const process = new Deno.Command("/usr/sbin/sshd", {
+    args: ["-D", "-E", folder.at("log"), "-f", folder.at("sshd_config")],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  await until("sshd listens", () => canConnect(port));
+  return process;
 }
 
 function freePort(): number {
