@@ -43,6 +43,7 @@ export function parseCommandLine(
   const allValues = [...values, ...lists];
   const remedy = `see plasma help ${command}`;
   const words = joinValues(args, allSwitches, allValues, remedy);
+  requireOnce(words, values, remedy);
   const parsed = parseArgs(words, {
     boolean: allSwitches,
     string: ["_", ...allValues],
@@ -68,6 +69,17 @@ export function parseCommandLine(
       return Array.isArray(value) ? value.map(String) : [];
     },
   };
+}
+
+/** Of two values of one flag the first would be dropped without a word. */
+function requireOnce(words: readonly string[], values: readonly string[], remedy: string): void {
+  const end = words.indexOf("--");
+  const given = words.slice(0, end < 0 ? undefined : end).flatMap((word) =>
+    /^--([a-z][a-z-]*)=/.exec(word)?.[1] ?? []
+  ).filter((flag) => values.includes(flag));
+  const double = given.find((flag, index) => given.indexOf(flag) !== index);
+  if (double === undefined) return;
+  throw new UsageError("command line", `--${double} is given twice`, remedy);
 }
 
 const shortFlags: Readonly<Record<string, string>> = { q: "quiet", v: "verbose", h: "help" };

@@ -116,11 +116,16 @@ function settingsFromFlags(to: string, line: Arguments): Settings {
   return { config, destination };
 }
 
+/** What is no number is left to be refused with the words of the user. */
+const numberOrText = (text: string) => /^\d{1,9}$/.test(text) ? Number(text) : text;
+
 /** The value of a flag as the config would have it. */
 function valueOfFlag(key: string, value: string): unknown {
-  if (key === "retries") return Number(value);
+  if (key === "retries") return numberOrText(value);
   const [type, level] = value.split(":");
-  return key === "compression" && level !== undefined ? { type, level: Number(level) } : value;
+  return key === "compression" && level !== undefined
+    ? { type, level: numberOrText(level) }
+    : value;
 }
 
 function prepareFolder({ destination }: Settings, log: Log): void {

@@ -53,6 +53,13 @@ export function parseDestination(text: string, currentFolder: string): Destinati
     if (!scp[3]!.startsWith("/")) throw bad("the folder on the storage host must be absolute");
     return remote(scp[1] ?? "", unbracket(scp[2]!), "", scp[3]!);
   }
+  if (/^[^@/]+@[^@/]+$/.test(text)) {
+    throw new UsageError(
+      "command line",
+      `${JSON.stringify(text)} names a login on a host, but no folder there`,
+      `write ${text}:/folder, or for a folder of that name on this machine ./${text}`,
+    );
+  }
   return local(text);
 }
 

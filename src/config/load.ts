@@ -5,6 +5,7 @@ import { closestString, levenshteinDistance } from "@std/text";
 import * as v from "valibot";
 import { errorCode, PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
+import { doubleKeys } from "./double_keys.ts";
 
 /** Every fault of a config file, each in one line with file, key path and what was expected. */
 export class ConfigError extends PlasmaError {
@@ -42,20 +43,33 @@ export function parseConfig<T>(
   bytes: Uint8Array,
   schema: v.GenericSchema<unknown, T>,
 ): T {
-  return checkConfig(file, parseJsonc(file, decode(file, bytes)), schema);
+  const text = decode(file, bytes);
+  const value = parseJsonc(file, text);
+  const doubles = doubleKeys(text).map(({ path, offsets: [first, second] }) =>
+    `${position(text, second)}: ${path} is there for the second time, after ${
+      position(text, first)
+    }`
+  );
+  return checkConfig(file, value, schema, doubles);
 }
 
-/** As {@link loadConfig}, from a value that was put together elsewhere. */
+/**
+ * As {@link loadConfig}, from a value that was put together elsewhere.
+ *
+ * @param known faults that were found before
+ */
 export function checkConfig<T>(
   file: string,
   value: unknown,
   schema: v.GenericSchema<unknown, T>,
+  known: readonly string[] = [],
 ): T {
   const result = v.safeParse(schema, value);
   const { unknown, lists } = strangeKeys(schema, value, "");
   const isInList = (issue: v.BaseIssue<unknown>) =>
     lists.some(({ path }) => path === "" || `${v.getDotPath(issue) ?? ""}.`.startsWith(`${path}.`));
   const faults = [
+    ...known,
     ...unknown,
     ...lists.map(({ fault }) => fault),
     ...(result.issues ?? []).filter((issue) => !isInList(issue)).map(describeIssue),

@@ -6,12 +6,6 @@ import type { Stage } from "../system/pipeline.ts";
 import { withMemoryLimit } from "../system/limited.ts";
 import { isGap, tarComplaints } from "../system/tar_messages.ts";
 
-/** Paths as archives name them, "/etc/" as "etc"; with "/" among them it is everything. */
-export function memberNames(paths: readonly string[]): string[] {
-  const names = paths.map((path) => path.replace(/^\/+/, "").replace(/\/+$/, ""));
-  return names.includes("") ? [] : names;
-}
-
 /**
  * The tar that unpacks into the current folder. Names that lead out of it (absolute, "..") tar cuts or
  * refuses, and symbolic links that lead out it makes only at the end.

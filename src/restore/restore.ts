@@ -5,7 +5,8 @@ import type { ListedArchive, Store } from "../stores/mod.ts";
 import type { Log } from "../system/log.ts";
 import { type Stage, strictStage } from "../system/pipeline.ts";
 import { requireTool } from "../system/tools.ts";
-import { listStage, memberNames } from "./extract.ts";
+import { listStage } from "./extract.ts";
+import { findMembers, memberNames } from "./find_members.ts";
 import { readInto, type ReadOutcome } from "./read_into.ts";
 import type { TargetOrder } from "./target.ts";
 import { unpack, type UnpackReading } from "./unpack.ts";
@@ -54,10 +55,13 @@ export async function restore(
 ): Promise<RestoreResult> {
   const decoders = await openDecoders(parseArchiveName(archive.name)!.kind, identity);
   await requireTool("tar");
-  const reading = { store, archive, decoders, ...context };
+  const reading = { store, archive, decoders, ...context, seen: new Set<string>() };
+  const names = memberNames(paths);
+  const remedy = "nothing was unpacked; try another archive";
+  const members = await findMembers({ ...reading, remedy }, names);
   const { read, isProven, warnings } = purpose.kind === "unpack"
-    ? await unpack(reading, purpose.target, memberNames(paths))
-    : await print(reading, outputStage(purpose.kind, memberNames(paths)));
+    ? await unpack(reading, purpose.target, members)
+    : await print(reading, outputStage(purpose.kind, members));
   return { bytes: read.bytes, sha256: read.sha256, isProven, warnings };
 }
 

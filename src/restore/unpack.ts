@@ -7,7 +7,7 @@ import { type Reading, readInto, type ReadOutcome } from "./read_into.ts";
 import { Target, type TargetOrder } from "./target.ts";
 
 /** What it takes to read an archive; the remedies are our own. */
-export type UnpackReading = Omit<Reading, "remedy" | "seen">;
+export type UnpackReading = Omit<Reading, "remedy">;
 
 /**
  * Unpack an archive into a folder.
@@ -16,11 +16,10 @@ export type UnpackReading = Omit<Reading, "remedy" | "seen">;
  * @throws {PlasmaError} if anything of it failed, or the archive is not what was stored
  */
 export async function unpack(
-  given: UnpackReading,
+  reading: UnpackReading,
   order: TargetOrder,
   members: readonly string[],
 ): Promise<ReadOutcome> {
-  const reading = { ...given, seen: new Set<string>() };
   const target = await Target.open(order, reading.folder);
   if (target.isLive) await requireNoLinkInTheWay(reading, target, members);
   const flags = unpackFlags(order.isUntrusted);
@@ -44,7 +43,7 @@ export async function unpack(
 }
 
 async function requireNoLinkInTheWay(
-  reading: Omit<Reading, "remedy">,
+  reading: UnpackReading,
   target: Target,
   members: readonly string[],
 ): Promise<void> {
