@@ -34,7 +34,7 @@ const suffix = /\.plasma-[0-9a-f]{16}$/;
  * in /var/tmp, beside it under a name that nobody can take before us.
  */
 export function stagingPath(tempfile: string): string {
-  return isShared(parentOf(tempfile))
+  return isThere(parentOf(tempfile)) && isShared(parentOf(tempfile))
     ? `${tempfile}.plasma-${randomBytes(8).toString("hex")}`
     : tempfile;
 }
@@ -43,6 +43,15 @@ export function stagingPath(tempfile: string): string {
 function isShared(folder: string): boolean {
   const { mode } = lookAt(folder);
   return (mode & 0o1000) !== 0 && (mode & 0o022) !== 0;
+}
+
+/** False if hooks may still make it; what else is wrong with it {@link lookAt} says. */
+function isThere(folder: string): boolean {
+  try {
+    return fs.statSync(folder, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
+  }
 }
 
 /** @throws {PlasmaError} if it is no folder that can be used */

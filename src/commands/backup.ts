@@ -179,10 +179,11 @@ function report(result: RunResult, line: Arguments, log: Log): ExitStatus {
     if (line.has("json")) printJson(result);
     else if (archive !== null && !line.log.quiet) print(archive);
   } catch (failure) {
-    problems.push(describeError(failure));
+    const what = archive === null ? "" : ` (the archive is ${archive})`;
+    problems.push(`${describeError(failure)}${what}`);
   }
   if (problems.length === 0) return status;
   const words = problems.join("; ");
-  log.error(archive === null ? words : `stored ${archive}, but ${words}`);
+  log.error(archive === null ? words : `stored, but ${words}`);
   return status === ExitStatus.Done ? ExitStatus.StoredWithProblems : status;
 }

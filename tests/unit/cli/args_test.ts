@@ -100,3 +100,9 @@ Deno.test("parseCommandLine() accepts empty and odd arguments as they are", () =
   assertEquals(parse(...odd).positional, odd);
   assertEquals(parse("--to=").value("to"), "");
 });
+
+Deno.test("row 63: a flag with a value that is given twice is refused", () => {
+  assertThrows(() => parse("--to=a", "--to", "b"), UsageError, "--to is given twice");
+  assertThrows(() => parse("--to=a", "--to=a"), UsageError, "--to is given twice");
+  assertEquals(parse("--to=a", "--", "--to=b").positional, ["--to=b"]);
+});

@@ -31,6 +31,7 @@ Deno.test("the example config of Plasma 1.0 works unchanged", () => {
     executeOnFailure: [],
     executeAlways: [],
     hookTimeout: 3600,
+    changedFiles: "problem",
   });
 });
 

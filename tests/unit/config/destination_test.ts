@@ -138,3 +138,16 @@ Deno.test("resolvePath() resolves dots by name, and never above the root", () =>
   assertEquals(resolvePath("/a/../..", "/x"), "/");
   assertEquals(resolvePath("-a", "/x"), "/x/-a");
 });
+
+Deno.test("row 79: a login and a host without a folder are no folder of this machine", () => {
+  for (const text of ["user@host", "root@10.0.0.1", "backup@storage.example.org"]) {
+    const error: UsageError = assertThrows(() => parse(text), UsageError);
+    assertEquals(
+      `${error.message}; ${error.remedy}`,
+      `"${text}" names a login on a host, but no folder there; write ${text}:/folder, ` +
+        `or for a folder of that name on this machine ./${text}`,
+    );
+  }
+  assertEquals(parse("./user@host"), { kind: "local", folder: "/home/me/user@host" });
+  assertEquals(parse("/data/user@host"), { kind: "local", folder: "/data/user@host" });
+});
