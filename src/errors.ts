@@ -77,17 +77,35 @@ export function statusOf(error: unknown): ExitStatus {
 /** The system's name of an input/output error ("ENOSPC"), or undefined. */
 export function errorCode(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
+  const byNumber = namesByNumber[numberOf(error) ?? 0];
+  if (byNumber !== undefined) return byNumber;
   if ("code" in error && typeof error.code === "string") return error.code;
   return /\b(E[A-Z]{2,})\b/.exec(error.message)?.[1] ?? codeOfDenoError(error);
 }
 
-/** Deno tells some errors apart by class and not by code, and has no name for a quota. */
+/** Errors of Linux that Deno has no names for ("UNKNOWN"), see errno(3). */
+const namesByNumber: Readonly<Record<number, string>> = {
+  26: "ETXTBSY",
+  107: "ENOTCONN",
+  112: "EHOSTDOWN",
+  116: "ESTALE",
+  117: "EUCLEAN",
+  122: "EDQUOT",
+};
+
+/** The number that the system has given, in node's way or in Deno's. */
+function numberOf(error: Error): number | undefined {
+  if ("errno" in error && typeof error.errno === "number") return Math.abs(error.errno);
+  const [, number] = /\(os error (\d+)\)/.exec(error.message) ?? [];
+  return number === undefined ? undefined : Number(number);
+}
+
+/** Deno tells some errors apart by class and not by code. */
 function codeOfDenoError(error: Error): string | undefined {
   if (error instanceof Deno.errors.NotFound) return "ENOENT";
   if (error instanceof Deno.errors.AlreadyExists) return "EEXIST";
   if (error instanceof Deno.errors.PermissionDenied) return "EACCES";
   if (error instanceof Deno.errors.NotADirectory) return "ENOTDIR";
-  if (error.message.endsWith("(os error 122)")) return "EDQUOT";
   return undefined;
 }
 
@@ -97,16 +115,21 @@ const plainWords: Readonly<Record<string, string>> = {
   EEXIST: "it exists already",
   EFBIG: "the file would become larger than the filesystem allows",
   EIO: "input/output error (see the kernel's log)",
+  EHOSTDOWN: "the host of this network filesystem is down",
   EISDIR: "it is a folder",
   ELOOP: "it is a symbolic link",
   EMFILE: "too many open files",
   ENOENT: "it does not exist",
   ENOSPC: "no space left on the device",
+  ENOTCONN: "the program behind this FUSE filesystem is gone",
   ENOTDIR: "a part of the path is not a folder",
   ENOTEMPTY: "the folder is not empty",
   EPERM: "operation not permitted",
   EPIPE: "the other end closed the connection",
   EROFS: "the filesystem is read-only",
+  ESTALE: "stale file handle: it is gone from its network filesystem",
+  ETXTBSY: "it is in use, as a program that runs or for swap",
+  EUCLEAN: "the filesystem is damaged (see the kernel's log)",
 };
 
 /** What went wrong in an input/output operation, in plain words. */
