@@ -60,6 +60,9 @@ export function describeError(error: unknown): string {
     return `${error.stage}: ${error.message}${remedy}`;
   }
   const [words = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+  const reason = plainWords[errorCode(error) ?? ""];
+  // Deno and node name the call and the path after their own words for it.
+  if (reason !== undefined) return `system: ${reason}: ${words.replace(/^[^:]*: /, "")}`;
   return `internal error: ${words || "unknown"}; look at it with --verbose, and report it`;
 }
 

@@ -16,7 +16,11 @@ export async function commit(run: Run, claim: Claim): Promise<Committed> {
 function settle({ outcome, place }: Run, claim: Claim, committed: Committed): Committed {
   outcome.committed = { ...claim, ...committed };
   if (committed.problem !== undefined) outcome.problems.push(`storage: ${committed.problem}`);
-  place.uploads.settle(claim.id);
+  try {
+    place.uploads.settle(claim.id);
+  } catch (error) {
+    outcome.problems.push(`clean-up: ${describeError(error)}`);
+  }
   return committed;
 }
 
@@ -56,6 +60,11 @@ export async function discardPending(
   { store, place }: Pick<Run, "store" | "place">,
 ): Promise<void> {
   for (const id of place.uploads.ids) {
-    if (await store.discard(id)) place.uploads.settle(id);
+    if (!await store.discard(id)) continue;
+    try {
+      place.uploads.settle(id);
+    } catch {
+      // It is discarded once more.
+    }
   }
 }

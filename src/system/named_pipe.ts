@@ -47,7 +47,11 @@ export class NamedPipe implements Disposable {
     if (this.#keeper === undefined) return;
     fs.closeSync(this.#keeper);
     this.#keeper = undefined;
-    fs.unlinkSync(this.path);
+    try {
+      fs.unlinkSync(this.path);
+    } catch {
+      // It goes with its folder, and is in nobody's way until then.
+    }
   }
 
   [Symbol.dispose](): void {

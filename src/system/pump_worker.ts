@@ -122,7 +122,7 @@ export async function transfer(
   const idle = whenIdle(request.idleSeconds, () => Atomics.load(moved, 2), reject);
   try {
     worker.onmessage = ({ data }: MessageEvent<Report>) => {
-      if (data.kind === "open") hooks.onOpen();
+      if (data.kind === "open") call(() => hooks.onOpen(), reject);
       else if (data.kind === "done") resolve(data.result);
       else reject(new TransferError(data.side, data.code, data.message));
     };
@@ -137,6 +137,15 @@ export async function transfer(
     signal?.removeEventListener("abort", abort);
     clearInterval(timer);
     worker.terminate();
+  }
+}
+
+/** Nobody would catch what is thrown in answer to a message. */
+function call(action: () => void, fail: (error: unknown) => void): void {
+  try {
+    action();
+  } catch (error) {
+    fail(error);
   }
 }
 

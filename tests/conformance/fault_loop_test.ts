@@ -152,3 +152,25 @@ testThatNeeds(
     assert(least, `too few steps: ${JSON.stringify(steps)}`);
   },
 );
+
+testThatNeeds(
+  ["program strace"],
+  "row 80: whichever removal fails, the status tells what became of the archive",
+  async () => {
+    using scene = new Scene();
+    const statuses = new Set<number>();
+    for (let when = 1; when < tooMany; when++) {
+      const fault = `error=EIO:when=${when}`;
+      const { code, stderr, spoilt } = await scene.runSpoilt("unlink,unlinkat,rmdir", fault);
+      const what = `removal of ${spoilt} fails: status ${code}: ${stderr}`;
+      assertEquals(await scene.look(), code === 1 ? 0 : 1, what);
+      assert([0, 1, 3].includes(code), what);
+      assertEquals(stderr.includes("internal error"), false, what);
+      if (code !== 0) assertMatch(stderr, /input\/output error/i, what);
+      if (code === 3) assertMatch(stderr, /stored, but .*input\/output error/i, what);
+      statuses.add(code);
+      if (spoilt.length === 0) break;
+    }
+    assert(statuses.has(3), `statuses were ${[...statuses]}`);
+  },
+);
