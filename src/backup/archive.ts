@@ -2,6 +2,7 @@ import type { AgentConfig } from "../config/agent.ts";
 import { describeError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
+import { explainNothing } from "../strategies/contributions.ts";
 import type { StreamSource, Survey } from "../strategies/mod.ts";
 import { countFiles } from "../strategies/tar_command.ts";
 import { move, type Moved, type StoredBytes, type Uploaded, uploadFrom } from "./attempt.ts";
@@ -70,6 +71,7 @@ export async function makeArchive(
       });
     outcome.warnings.push(...warnings);
     outcome.problems.push(...problemsIn(warnings, config));
+    if (source.archives === "stream") await noteContributions(run, source);
     if (!source.frozen && config.tempfile === undefined) await runAfterSnapshot(run);
     const stored = { name, bytes, sha256, seconds: (performance.now() - start) / 1000 };
     const closing = closeSource();
@@ -78,6 +80,15 @@ export async function makeArchive(
   } catch (error) {
     await closeSource();
     throw error;
+  }
+}
+
+/** What came of each folder, and a warning for each of which nothing did. */
+async function noteContributions({ outcome }: Run, { counter }: StreamSource): Promise<void> {
+  outcome.contributions = counter?.contributions ?? [];
+  for (const one of outcome.contributions) {
+    const words = await explainNothing(one);
+    if (words !== undefined) outcome.warnings.push(words);
   }
 }
 

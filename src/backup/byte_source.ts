@@ -1,5 +1,6 @@
 import type { StreamSource } from "../strategies/mod.ts";
 import type { Filter } from "../filters/mod.ts";
+import { MemberList } from "./member_list.ts";
 import { Producer } from "../system/pipeline.ts";
 import type { Transfer } from "../system/pump.ts";
 import type { FileIdentity } from "../system/same_file.ts";
@@ -34,11 +35,23 @@ export async function produce(
   filters: readonly Filter[],
   folder: string,
 ): Promise<ByteSource> {
-  const { command, sort } = source;
+  const { command, counter, sort } = source;
   const encoders = filters.map(({ encoder }) => encoder);
   if (command === undefined && encoders.length === 0) return fileSource("/dev/null");
-  const first = command === undefined ? [] : [{ command, judge: source.judge.bind(source), sort }];
-  return await Producer.start([...first, ...encoders], folder);
+  const judge = source.judge.bind(source);
+  if (command === undefined) return await Producer.start(encoders, folder);
+  if (counter === undefined) {
+    return await Producer.start([{ command, judge, sort }, ...encoders], folder);
+  }
+  const list = await MemberList.begin(counter, folder);
+  try {
+    const listing = { ...command, args: [...command.args, ...list.flags] };
+    const producer = await Producer.start([{ command: listing, judge, sort }, ...encoders], folder);
+    return list.follow(producer);
+  } catch (error) {
+    list[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The bytes of a file. */

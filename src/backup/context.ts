@@ -1,6 +1,7 @@
 import { describeDestination } from "../config/destination.ts";
 import type { Filter } from "../filters/mod.ts";
 import type { Claim, Committed, Store } from "../stores/mod.ts";
+import type { Contribution } from "../strategies/member_counter.ts";
 import type { Strategy } from "../strategies/mod.ts";
 import type { Log } from "../system/log.ts";
 import type { RunPlace } from "../system/runtime_folder.ts";
@@ -24,6 +25,8 @@ export interface Findings {
   readonly warnings: string[];
   /** What went wrong although the archive is stored; each makes the exit status 3. */
   readonly problems: string[];
+  /** What of each configured folder is in the archive, as far as that was counted. */
+  contributions: readonly Contribution[];
   /** The archive, as soon as it is one: whatever fails from then on, it is stored. */
   committed: (Claim & Committed) | undefined;
   /** `executeBefore` may have stopped services, and nothing has started them again. */

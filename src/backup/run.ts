@@ -3,6 +3,7 @@ import { describeError, PlasmaError, SignalError, stackOf, statusOf } from "../e
 import { ExitStatus } from "../exit_status.ts";
 import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
+import type { Contribution } from "../strategies/member_counter.ts";
 import { openStrategy, type Strategy, type Survey } from "../strategies/mod.ts";
 import { formatBytes, formatSeconds } from "../system/progress.ts";
 import { prepareTransfer } from "../system/pump_worker.ts";
@@ -27,6 +28,8 @@ export interface RunResult {
   readonly bytes: number | null;
   readonly sha256: string | null;
   readonly seconds: number;
+  /** What of each configured folder is in the archive; empty if that was not counted. */
+  readonly folders: readonly Contribution[];
   /** What is not as it should be with an archive that was stored. */
   readonly warnings: readonly string[];
   /** The archives that the rotation deleted. */
@@ -39,6 +42,7 @@ export interface RunResult {
 class Outcome {
   readonly #start = performance.now();
   committed: Findings["committed"];
+  contributions: Findings["contributions"] = [];
   readonly warnings: string[] = [];
   readonly deleted: string[] = [];
   /** Each makes the status at least 3. */
@@ -74,13 +78,14 @@ class Outcome {
   }
 
   result(): RunResult {
-    const { status, committed, seconds, warnings, deleted, error } = this;
+    const { status, committed, contributions, seconds, warnings, deleted, error } = this;
     return {
       status,
       archive: committed?.name ?? null,
       bytes: committed?.bytes ?? null,
       sha256: committed?.sha256 ?? null,
       seconds,
+      folders: committed === undefined ? [] : contributions,
       warnings,
       deleted,
       error: error ?? null,
@@ -267,12 +272,14 @@ async function runFinalHooks(
 }
 
 /** What hooks are told of a run. */
-function variables({ status, committed, error }: Outcome): Record<string, string> {
+function variables(outcome: Outcome): Record<string, string> {
+  const { status, committed, warnings, error } = outcome;
   return {
     PLASMA_STATUS: String(status),
     PLASMA_ARCHIVE: committed?.name ?? "",
     PLASMA_BYTES: String(committed?.bytes ?? ""),
     PLASMA_SHA256: committed?.sha256 ?? "",
+    PLASMA_WARNINGS: warnings.join("; "),
     PLASMA_ERROR: error ?? "",
   };
 }

@@ -21,6 +21,7 @@ import { isSameOwner, type RunId } from "../system/run_id.ts";
 import { isWithin } from "../system/paths.ts";
 import { coverageOf, problemsOf, rootsByKey, storedElsewhere } from "./btrfs_coverage.ts";
 import { PathPatterns } from "./exclusions.ts";
+import { explainEmptyFolders } from "./contributions.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import type {
   Coverage,
@@ -52,7 +53,7 @@ export class BtrfsSendStrategy implements Strategy {
   }
 
   async survey(): Promise<Survey> {
-    const notices = await checkFolders(this.#folders);
+    const notices = await checkFolders(this.#context.config.folders);
     const { config, ownPaths } = this.#context;
     const excluded = new PathPatterns(config.exclude);
     const options = {
@@ -71,7 +72,9 @@ export class BtrfsSendStrategy implements Strategy {
     const look = (known: readonly ListedFilesystem[] = []) =>
       surveyBtrfs(this.#folders, options, known);
     const findings = await look();
-    const coverage = this.#coverage(findings, notices, excluded.used);
+    const empty = await explainEmptyFolders(config.folders, (path) => excluded.match(path));
+    const found = this.#coverage(findings, notices, excluded.used);
+    const coverage = { ...found, warnings: [...found.warnings, ...empty] };
     return { coverage, open: (marks) => openSource(findings, marks, look) };
   }
 

@@ -14,6 +14,7 @@ import type { Command } from "../system/process.ts";
 import { coverageOf, problemsOf, rootsByKey } from "./btrfs_coverage.ts";
 import { checkFolders, distinctFolders } from "./folders.ts";
 import { boundPaths } from "./long_paths.ts";
+import { MemberCounter } from "./member_counter.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
 import { judgeTar, requireGnuTar, sortLine, tarCommand, type TarJob } from "./tar_command.ts";
 
@@ -40,7 +41,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
   }
 
   async survey(): Promise<Survey> {
-    const notices = await checkFolders(this.#folders);
+    const notices = await checkFolders(this.#context.config.folders);
     const findings = await this.#look();
     const coverage = this.#coverage(findings, notices);
     return { coverage, open: (marks) => this.#open(findings, marks) };
@@ -114,6 +115,7 @@ export class BtrfsSnapshotStrategy implements Strategy {
         kind: "tar",
         frozen: true,
         command: within(tarCommand(job)),
+        counter: new MemberCounter(config.folders),
         bound: (error, signal) => boundPaths(error, job, within, signal),
         judge(exit, messages) {
           if (exit.code === topFailed) {

@@ -4,6 +4,7 @@ import type { Sorter } from "../system/messages.ts";
 import type { Command, Exit } from "../system/process.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { Bounded } from "./long_paths.ts";
+import type { MemberCounter } from "./member_counter.ts";
 
 /**
  * A strategy turns the configured folders into the bytes of an archive. Each promises:
@@ -104,6 +105,11 @@ export interface StreamSource extends OpenSource {
    * @returns undefined if that would not help
    */
   bound?(error: unknown, signal: AbortSignal): Promise<Bounded | undefined>;
+  /**
+   * Counts what the program archives, which is then tar: what came of each folder is known when it has
+   * ended well.
+   */
+  readonly counter?: MemberCounter;
   /** Which lines of the program's messages judge() need not see, but only how many there were. */
   readonly sort?: Sorter;
 }

@@ -14,6 +14,7 @@ import { mayReadAll } from "../system/capabilities.ts";
 import { isWithin, joinPath, relativePath } from "../system/paths.ts";
 import { checkFolders, describeProblem, distinctFolders } from "./folders.ts";
 import { boundPaths } from "./long_paths.ts";
+import { MemberCounter } from "./member_counter.ts";
 import type {
   Coverage,
   Place,
@@ -51,7 +52,7 @@ export class TarStrategy implements Strategy {
   }
 
   async survey(): Promise<Survey> {
-    const notices = await checkFolders(this.#folders);
+    const notices = await checkFolders(this.#context.config.folders);
     const [mounts, located, readsAll] = await Promise.all([
       readMounts(),
       Promise.all(this.#folders.map(locate)),
@@ -119,6 +120,7 @@ export class TarStrategy implements Strategy {
       kind: "tar",
       frozen: false,
       command: tarCommand(job),
+      counter: new MemberCounter(config.folders),
       bound: (error, signal) => boundPaths(error, job, (command) => command, signal),
       judge: (exit, messages) => judgeTar(exit, messages, () => true, excusing),
       sort: (line) => sortLine(line, () => true, excusing),
