@@ -63,7 +63,8 @@ export function describeError(error: unknown): string {
   const reason = plainWords[errorCode(error) ?? ""];
   // Deno and node name the call and the path after their own words for it.
   if (reason !== undefined) return `system: ${reason}: ${words.replace(/^[^:]*: /, "")}`;
-  return `internal error: ${words || "unknown"}; look at it with --verbose, and report it`;
+  const name = error instanceof Error ? `${error.name}: ` : "";
+  return `internal error: ${name}${words}; report it with what --verbose shows`;
 }
 
 /** Where in the program an unforeseen error arose, as one line; undefined for errors meant for users. */

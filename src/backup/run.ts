@@ -10,12 +10,13 @@ import { prepareTransfer } from "../system/pump_worker.ts";
 import { machineIdentity } from "../system/identity.ts";
 import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
-import { requireTool } from "../system/tools.ts";
 import { makeArchive } from "./archive.ts";
 import { discardPending } from "./commit.ts";
 import { type Findings, hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
+import { describeRoom } from "./room.ts";
+import { requireRunTools } from "./run_tools.ts";
 import { maySendDirectly } from "./send_directly.ts";
 import { ownPaths, requireTrustedFiles, type Settings } from "./settings.ts";
 import { requireTempfileWay, stagingPath } from "./staging.ts";
@@ -123,17 +124,13 @@ function withStagingPath(settings: Settings): Settings {
   return { ...settings, config: { ...config, tempfile: stagingPath(config.tempfile) } };
 }
 
-/** What every run starts; missing ones are found before anything is run. */
-const neededTools = ["cat", "flock", "mkfifo", "setsid", "sh", "timeout"] as const;
-
 async function runLocked(given: Settings, context: RunContext, outcome: Outcome): Promise<void> {
   requireTrustedFiles(given.config);
   requireTempfileWay(given.config.tempfile);
   const settings = withStagingPath(given);
   const { destination, config } = settings;
   const name = describeDestination(destination);
-  for (const tool of neededTools) await requireTool(tool);
-  if (destination.kind === "ssh") await requireTool("ssh");
+  await requireRunTools(destination);
   const { machine, problem } = await machineIdentity();
   if (problem !== undefined) {
     context.log.warning(`machine-id and host name stand in for an identity of our own: ${problem}`);
@@ -176,8 +173,10 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
     config,
     run,
     "storage",
-    () => store.hello(strategy.archives === "subvolumes"),
+    () => store.hello({ subvolumes: strategy.archives === "subvolumes", probe: true }),
   );
+  const room = describeRoom(state);
+  if (room !== undefined) outcome.warnings.push(`storage: ${room}`);
   signal.throwIfAborted();
   await discardPending(run);
   outcome.isBegun = outcome.areServicesStopped = config.executeBefore.length > 0;

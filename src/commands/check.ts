@@ -1,32 +1,31 @@
-import { loadSettings, ownPaths, type Settings } from "../backup/settings.ts";
+import { checkSource } from "../backup/check_source.ts";
+import { Checkup, type Finding } from "../backup/checkup.ts";
+import { describeRoom } from "../backup/room.ts";
+import { requireRunTools } from "../backup/run_tools.ts";
+import { loadSettings, requireTrustedFiles, type Settings } from "../backup/settings.ts";
 import { checkTempfile } from "../backup/staging.ts";
 import { parseCommandLine } from "../cli/args.ts";
 import { print, printJson, table } from "../cli/output.ts";
 import { agentConfigPlaces } from "../config/agent.ts";
 import { describeDestination } from "../config/destination.ts";
-import { PlasmaError, statusOf, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { openFilters } from "../filters/mod.ts";
 import { openStore } from "../stores/mod.ts";
-import { type Coverage, openStrategy } from "../strategies/mod.ts";
+import { machineIdentity } from "../system/identity.ts";
 import { formatBytes } from "../system/progress.ts";
-import { requireSafePath, requireTool } from "../system/tools.ts";
+import { ownerOf } from "../system/run_id.ts";
+import { RunPlace } from "../system/runtime_folder.ts";
+import { requireSafePath } from "../system/tools.ts";
 
 export const help = `plasma check [--config FILE] [--json]
 
-Look at everything that a backup needs, and change nothing: the config, the programs, the
-folders, the storage and its policy. Says of each finding how to mend it. Ends with status 0
-if a backup would work, 1 if it would fail, 2 if the config is wrong.
+Try everything that a backup needs: the config, the programs, the folders and their snapshots,
+the storage, where a file is made and removed, and its policy. Says what each folder will
+contribute, and of each finding how to mend it. Nothing stays changed, and no hook is run. Ends
+with status 0 if a backup would work, 1 if it would fail, 2 if the config is wrong.
 
   --config FILE  default: ${agentConfigPlaces.join(", ")}`;
-
-/** What was looked at, and what came out. */
-interface Finding {
-  readonly what: string;
-  readonly isGood: boolean;
-  readonly detail: string;
-  readonly remedy?: string | undefined;
-}
 
 export async function run(args: readonly string[]): Promise<ExitStatus> {
   const line = parseCommandLine("check", args, { values: ["config"] });
@@ -35,71 +34,75 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   }
   requireSafePath();
   const settings = await loadSettings(line.value("config"));
-  const findings = [
-    { what: "config", isGood: true, detail: "good" },
-    ...await lookAtTempfile(settings),
-    ...await checkSource(settings),
-    await finding("filters", async () => {
-      const filters = await openFilters(settings.config);
-      return filters.map(({ encoder }) => encoder.command.program).join(", ") || "none";
-    }),
-    await finding("storage", () => checkStorage(settings)),
-  ];
-  if (line.has("json")) printJson(findings);
-  else print(table(findings.map(describe)));
-  return findings.every(({ isGood }) => isGood) ? ExitStatus.Done : ExitStatus.Failed;
+  const checkup = new Checkup();
+  await look(checkup, settings);
+  if (line.has("json")) printJson(checkup.findings.map(withFlag));
+  else print(table(checkup.findings.map(describe)));
+  return checkup.isGood ? ExitStatus.Done : ExitStatus.Failed;
 }
 
-function describe({ what, isGood, detail, remedy }: Finding): string[] {
-  return [isGood ? "ok" : "FAILED", what, remedy === undefined ? detail : `${detail}; ${remedy}`];
+/** For those who only want to know whether it is good. */
+const withFlag = (finding: Finding) => ({ ...finding, isGood: finding.state !== "failed" });
+
+const signs: Readonly<Record<Finding["state"], string>> = {
+  ok: "ok",
+  warning: "WARNING",
+  failed: "FAILED",
+};
+
+function describe({ what, state, detail, remedy }: Finding): string[] {
+  return [signs[state], what, remedy === undefined ? detail : `${detail}; ${remedy}`];
 }
 
-/** Turn what throws into a finding. */
-async function finding(what: string, look: () => Promise<string>): Promise<Finding> {
-  try {
-    return { what, isGood: true, detail: await look() };
-  } catch (error) {
-    if (!(error instanceof PlasmaError) || statusOf(error) === ExitStatus.Locked) throw error;
-    return { what, isGood: false, detail: error.message, remedy: error.remedy };
-  }
-}
-
-async function lookAtTempfile({ config: { tempfile } }: Settings): Promise<Finding[]> {
-  return tempfile === undefined ? [] : [await finding("tempfile", () => checkTempfile(tempfile))];
-}
-
-async function checkSource(settings: Settings): Promise<Finding[]> {
-  const { config } = settings;
-  const strategy = await openStrategy({ config, ownPaths: ownPaths(settings) });
-  const tools = await finding(`strategy ${config.strategy}`, async () => {
-    await strategy.prepare();
-    return "its programs are there";
+async function look(checkup: Checkup, settings: Settings): Promise<void> {
+  const { config, destination } = settings;
+  await checkup.look("config", () => {
+    requireTrustedFiles(config);
+    return "good";
   });
-  if (!tools.isGood) return [tools];
-  let coverage: Coverage | undefined;
-  const folders = await finding("folders", async () => {
-    coverage = (await strategy.survey()).coverage;
-    const there = `${config.folders.length} folders are there`;
-    if (config.strategy !== "btrfs-send") return there;
-    const sent = coverage.folders.flatMap(({ snapshots }) => snapshots.map(({ path }) => path));
-    return `${there}; whole subvolumes are sent: ${[...new Set(sent)].join(", ")}`;
+  const hasTools = await checkup.look("programs", async () => {
+    await requireRunTools(destination);
+    return "there";
   });
-  const remarks = [...coverage?.warnings ?? [], ...coverage?.notices ?? []];
-  return [
-    tools,
-    folders,
-    ...remarks.map((detail) => ({ what: "folders", isGood: true, detail })),
-    ...(coverage?.problems ?? []).map((detail) => ({ what: "folders", isGood: false, detail })),
-  ];
+  const { tempfile } = config;
+  if (tempfile !== undefined) await checkup.look("tempfile", () => checkTempfile(tempfile));
+  await checkup.look("filters", async () => {
+    const filters = await openFilters(config);
+    return filters.map(({ encoder }) => encoder.command.program).join(", ") || "none";
+  });
+  if (!hasTools) return;
+  const places: RunPlace[] = [];
+  await checkup.look("lock", async () => {
+    const name = describeDestination(destination);
+    const { machine } = await machineIdentity();
+    // A place and a lock of our own: no run has to wait for us.
+    const place = await RunPlace.enter(ownerOf(machine, `check of ${name}`));
+    if (place !== undefined) places.push(place);
+    else return "another check is under way: no snapshot was tried";
+    const isTaken = await RunPlace.isTaken(ownerOf(machine, name));
+    return isTaken ? `a backup to ${name} is running` : "no backup is running";
+  });
+  await using place = places[0];
+  await checkSource(checkup, settings, place);
+  await checkStorage(checkup, settings, place);
 }
 
-async function checkStorage({ config, destination }: Settings): Promise<string> {
-  if (destination.kind === "ssh") await requireTool("ssh");
-  await using store = await openStore(destination);
-  const state = await store.hello(config.strategy === "btrfs-send");
-  const newest = state.newestBytes === undefined
-    ? "no archive yet"
-    : `the newest archive has ${formatBytes(state.newestBytes)}`;
-  const rotation = state.mayRotate ? "" : "; this key may not rotate";
-  return `${describeDestination(destination)} answers, ${newest}${rotation}`;
+async function checkStorage(
+  checkup: Checkup,
+  { config, destination }: Settings,
+  place: RunPlace | undefined,
+): Promise<void> {
+  await checkup.look("storage", async () => {
+    const folder = place === undefined ? {} : { folder: place.folder };
+    await using store = await openStore(destination, folder);
+    const state = await store.hello({ subvolumes: config.strategy === "btrfs-send", probe: true });
+    const newest = state.newestBytes === undefined
+      ? "no archive yet"
+      : `the newest archive has ${formatBytes(state.newestBytes)}`;
+    const free = state.freeBytes === undefined ? "" : `, ${formatBytes(state.freeBytes)} are free`;
+    const rotation = state.mayRotate ? "" : "; this key may not rotate";
+    const room = describeRoom(state);
+    if (room !== undefined) checkup.add("storage", "failed", [room]);
+    return `${describeDestination(destination)} can be written to, ${newest}${free}${rotation}`;
+  });
 }

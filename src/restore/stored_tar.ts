@@ -19,7 +19,8 @@ export function storedTarStage(
   const ordered = subvolumes.toSorted((a, b) => a.path.length - b.path.length);
   const list = `${folder}/subvolumes`;
   const names = ordered.map(({ name }) => `${name}\0`).join("");
-  Deno.writeTextFileSync(list, names, { createNew: true, mode: 0o600 });
+  // The same one for each reading of the archive.
+  Deno.writeTextFileSync(list, names, { mode: 0o600 });
   const command = {
     program: "tar",
     args: [

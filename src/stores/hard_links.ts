@@ -7,10 +7,14 @@ export function requireHardLinks(part: string, folder: string): void {
     Deno.linkSync(part, probe);
     Deno.removeSync(probe);
   } catch (error) {
-    throw new PlasmaError(
-      "storage",
-      `the filesystem of ${folder} cannot make hard links: ${reasonOf(error)}`,
-      { remedy: "use a filesystem that can (ext4, btrfs, xfs ...)", cause: error },
-    );
+    throw hardLinksError(folder, error);
   }
+}
+
+export function hardLinksError(folder: string, error: unknown): PlasmaError {
+  return new PlasmaError(
+    "storage",
+    `the filesystem of ${folder} cannot make hard links: ${reasonOf(error)}`,
+    { remedy: "use a filesystem that can (ext4, btrfs, xfs ...)", cause: error },
+  );
 }

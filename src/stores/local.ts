@@ -24,7 +24,9 @@ import type {
   Upload,
   Verdict,
   VerifyOptions,
+  Wishes,
 } from "./mod.ts";
+import { freeBytes, probeStorage } from "./probe.ts";
 
 /** A storage folder on this machine. It is the only code that writes archives. */
 export class LocalStore implements Store {
@@ -32,10 +34,12 @@ export class LocalStore implements Store {
 
   connect(): void {}
 
-  async hello(subvolumes = false): Promise<StoreState> {
+  async hello({ subvolumes = false, probe = false }: Wishes = {}): Promise<StoreState> {
     const folder = await this.#open();
+    if (probe) probeStorage(folder);
     return {
       newestBytes: newestBytes(folder),
+      freeBytes: freeBytes(folder),
       mayRotate: true,
       ...(subvolumes ? { subvolumes: await storedState(folder) } : {}),
     };

@@ -22,11 +22,10 @@ export interface Store extends AsyncDisposable {
   /** Begin to connect, beside other work. Never throws: what is wrong the first request finds, too. */
   connect(): void;
   /**
-   * Make sure that archives can be stored. Changes nothing.
-   *
-   * @param subvolumes whether these will be subvolumes of btrfs
+   * Make sure that there is a storage folder, and with `probe` that archives can be stored in it now:
+   * what an upload and its commit need is tried. Leaves nothing.
    */
-  hello(subvolumes?: boolean): Promise<StoreState>;
+  hello(wishes?: Wishes): Promise<StoreState>;
   /** Begin an upload, and remove what dead runs of the same owner have left. */
   upload(id: RunId): Promise<Upload>;
   /**
@@ -56,10 +55,20 @@ export interface Store extends AsyncDisposable {
   rotate(options: { dryRun: boolean }): Promise<RotationReport>;
 }
 
+/** What is asked of a store before it is used. */
+export interface Wishes {
+  /** Whether the archives will be subvolumes of btrfs. */
+  readonly subvolumes?: boolean;
+  /** Whether something is to be stored. */
+  readonly probe?: boolean;
+}
+
 /** What a store says of itself. */
 export interface StoreState {
   /** The size in bytes of the newest archive, a guess at that of the next one. */
   readonly newestBytes: number | undefined;
+  /** How much can still be stored, in bytes, as far as that is known. */
+  readonly freeBytes?: number | undefined;
   /** Whether this agent may ask for a rotation. */
   readonly mayRotate: boolean;
   /** If subvolumes were asked for: what is stored of them. */

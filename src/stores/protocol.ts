@@ -36,7 +36,12 @@ const archive = v.pipe(v.string(), v.check((name) => parseArchiveName(name) !== 
 const common = { protocol: v.literal(protocolVersion), folder: v.pipe(v.string(), v.nonEmpty()) };
 
 export const requestSchema = v.variant("verb", [
-  v.object({ ...common, verb: v.literal("hello"), subvolumes: v.optional(v.boolean(), false) }),
+  v.object({
+    ...common,
+    verb: v.literal("hello"),
+    subvolumes: v.optional(v.boolean(), false),
+    probe: v.optional(v.boolean(), false),
+  }),
   v.object({ ...common, verb: v.literal("store"), run: runId }),
   v.object({
     ...common,

@@ -74,8 +74,11 @@ export async function serveRequest(
   const store = new LocalStore(await confine(request.folder, limits.root));
   switch (request.verb) {
     case "hello": {
-      const { newestBytes, subvolumes } = await store.hello(request.subvolumes);
-      return { version, newestBytes, subvolumes, allow: [...limits.allow] };
+      const mayStore = limits.allow.has("store") || limits.allow.has("receive");
+      const probe = request.probe && mayStore;
+      const { subvolumes } = request;
+      const { mayRotate: _, ...state } = await store.hello({ subvolumes, probe });
+      return { version, ...state, allow: [...limits.allow] };
     }
     case "store": {
       const upload = await store.upload(request.run, limits.uploads);

@@ -17,6 +17,7 @@ import type {
   Upload,
   Verdict,
   VerifyOptions,
+  Wishes,
 } from "./mod.ts";
 import { askAgain } from "./ask_again.ts";
 import { commitAnswer, helloAnswer, listAnswer, rotateAnswer, verifyAnswer } from "./answers.ts";
@@ -81,19 +82,23 @@ export class SshStore implements Store {
     this.#sessions.prepare("request");
   }
 
-  async hello(subvolumes = false): Promise<StoreState> {
+  async hello({ subvolumes = false, probe = false }: Wishes = {}): Promise<StoreState> {
     // Snapshots are taken before any subvolume is sent: that is time enough for the next session.
     const isAnswerFirst = subvolumes;
-    const answer = await this.#ask("hello", { subvolumes }, helloAnswer, { isAnswerFirst });
+    const answer = await this.#ask("hello", { subvolumes, probe }, helloAnswer, { isAnswerFirst });
     this.#mayRotate = answer.allow.includes("rotate");
-    if (subvolumes && !answer.allow.includes("receive")) {
-      throw new PlasmaError("storage", `${this.#connection.host}: this key may not receive`, {
-        code: "not-allowed",
-        remedy: "let its plasma serve --allow receive,rotate",
-      });
-    }
-    const { newestBytes } = answer;
-    return { newestBytes, mayRotate: this.#mayRotate, ...subvolumesIn(answer) };
+    if (subvolumes) this.#require("receive", "receive,rotate", answer.allow);
+    else if (probe) this.#require("store", "store,rotate", answer.allow);
+    const { newestBytes, freeBytes } = answer;
+    return { newestBytes, freeBytes, mayRotate: this.#mayRotate, ...subvolumesIn(answer) };
+  }
+
+  #require(verb: "store" | "receive", groups: string, allowed: readonly string[]): void {
+    if (allowed.includes(verb)) return;
+    throw new PlasmaError("storage", `${this.#connection.host}: this key may not ${verb}`, {
+      code: "not-allowed",
+      remedy: `let its plasma serve --allow ${groups}`,
+    });
   }
 
   async upload(id: RunId): Promise<Upload> {

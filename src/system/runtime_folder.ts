@@ -53,6 +53,11 @@ export class RunPlace implements AsyncDisposable {
     }
   }
 
+  /** Whether a run to a destination is under way. */
+  static async isTaken({ target }: RunOwner): Promise<boolean> {
+    return await isLocked(`${privatePlace()}/${target}.lock`);
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     removeTree(this.folder);
     this.#lock[Symbol.dispose]();

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import {
   describeError,
   errorCode,
@@ -6,6 +6,7 @@ import {
   PlasmaError,
   reasonOf,
   SignalError,
+  stackOf,
   statusOf,
   UsageError,
 } from "../../src/errors.ts";
@@ -17,8 +18,17 @@ Deno.test("describeError() tells stage, cause and remedy in one line", () => {
     describeError(new UsageError("config", "no folders", "name one")),
     "config: no folders; name one",
   );
-  assertMatch(describeError(new TypeError("oops")), /^internal error: TypeError: oops/);
-  assertEquals(describeError("text"), "internal error: text");
+  const remedy = "report it with what --verbose shows";
+  assertEquals(describeError(new TypeError("oops")), `internal error: TypeError: oops; ${remedy}`);
+  assertEquals(describeError("text"), `internal error: text; ${remedy}`);
+});
+
+Deno.test("row 75: an error of the system that nobody foresaw has its cause, and no stack trace", () => {
+  using folder = new TemporaryFolder();
+  const error = assertThrows(() => Deno.mkdirSync(folder.path));
+  assertEquals(describeError(error), `system: it exists already: mkdir '${folder.path}'`);
+  assertMatch(stackOf(error)!, / at /);
+  assertEquals(stackOf(new PlasmaError("upload", "it broke")), undefined);
 });
 
 Deno.test("statusOf() is the exit status that the README documents", () => {

@@ -72,13 +72,25 @@ export const commits: Cases = {
     for (const path of [own, bench.incoming]) assertEquals(modeOf(path), 0o700, path);
   },
 
-  "hello tells the size of the newest archive and changes nothing": async (bench) => {
-    assertEquals(await bench.store.hello(), { newestBytes: undefined, mayRotate: true });
+  "hello tells the size of the newest archive and the room, and changes nothing": async (bench) => {
+    const { freeBytes, ...state } = await bench.store.hello();
+    assertEquals(state, { newestBytes: undefined, mayRotate: true });
+    assertEquals(freeBytes! > 0, true);
     assertEquals(namesIn(bench.storage), ["plasma-rotate.json"]);
     Deno.writeTextFileSync(`${bench.storage}/20200101-0000-daily.tar`, "older");
     Deno.writeTextFileSync(`${bench.storage}/20200102-0000-daily.tar`, "the newest one");
     assertEquals((await bench.store.hello()).newestBytes, 14);
     assertEquals(archivesIn(bench.storage).length, 2);
+  },
+
+  "row 60: hello tries what is needed to store something, and leaves nothing": async (bench) => {
+    await bench.store.hello({ probe: true });
+    assertEquals(namesIn(bench.storage), [".plasma", "plasma-rotate.json"]);
+    assertEquals(namesIn(bench.incoming), []);
+    Deno.writeTextFileSync(`${bench.incoming}/probe-of-a-killed-run`, "");
+    Deno.utimeSync(`${bench.incoming}/probe-of-a-killed-run`, 0, 0);
+    await bench.store.hello({ probe: true });
+    assertEquals(namesIn(bench.incoming), []);
   },
 
   "archives of old agents, without a checksum, are listed as such": async (bench) => {
