@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { policyFileName } from "../config/policy.ts";
 import { readPolicy } from "../config/policy_file.ts";
@@ -88,7 +89,7 @@ export class StorageFolder {
     const sidecars = new Set<string>();
     const foreign: string[] = [];
     for (const { name, isFile, isDirectory } of Deno.readDirSync(this.path)) {
-      if (name === policyFileName || name === ".plasma") continue;
+      if (name === policyFileName || name === ".plasma" || isProbe(name)) continue;
       const archive = isFile || isDirectory ? parseArchiveName(name) : undefined;
       const isWhole = archive?.kind === "btrfs"
         ? isDirectory && readSummary(`${this.path}/${name}`) !== undefined
@@ -100,6 +101,12 @@ export class StorageFolder {
     return { archives, sidecars, foreign: foreign.sort() };
   }
 }
+
+/** A name for what is made in a storage folder only to see whether that is possible. */
+export const probeName = () => `.plasma-probe-${randomBytes(8).toString("hex")}`;
+
+/** Whether something is called so: it is there for a moment, or was left by a process that was killed. */
+export const isProbe = (name: string) => /^\.plasma-probe-[0-9a-f]{16}$/.test(name);
 
 function isSidecar(name: string): boolean {
   return name.endsWith(sidecarSuffix) &&

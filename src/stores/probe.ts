@@ -1,12 +1,8 @@
-import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
 import { createPrivate, removeIfPresent, syncFolder } from "../system/durable.ts";
-import type { StorageFolder } from "./folder.ts";
+import { isProbe, probeName, type StorageFolder } from "./folder.ts";
 import { hardLinksError } from "./hard_links.ts";
-
-/** What a probe that was killed has left begins so too. */
-const prefix = "probe-";
 
 /** Another probe may be at work: what it has made is younger, in milliseconds. */
 const leftoverMs = 600_000;
@@ -19,16 +15,16 @@ const leftoverMs = 600_000;
  */
 export function probeStorage(folder: StorageFolder): void {
   folder.prepare();
-  const path = `${folder.incoming}/${prefix}${randomBytes(8).toString("hex")}`;
+  const name = probeName();
+  const path = `${folder.incoming}/${name}`;
   try {
-    removeLeftovers(folder);
-    // There the archive gets its name.
-    fs.accessSync(folder.path, fs.constants.W_OK | fs.constants.X_OK);
+    for (const where of [folder.incoming, folder.path]) removeLeftovers(where);
     const file = createPrivate(path);
     try {
       fs.writeSync(file, new Uint8Array(4096));
       fs.fsyncSync(file);
-      link(path, folder);
+      // Where an archive gets its name.
+      link(path, `${folder.path}/${name}`, folder);
     } finally {
       fs.closeSync(file);
       removeIfPresent(path);
@@ -43,20 +39,35 @@ export function probeStorage(folder: StorageFolder): void {
   }
 }
 
-function link(path: string, folder: StorageFolder): void {
+function link(from: string, to: string, folder: StorageFolder): void {
   try {
-    Deno.linkSync(path, `${path}.link`);
+    Deno.linkSync(from, to);
   } catch (error) {
-    if (errorCode(error) === "ENOSPC" || errorCode(error) === "EDQUOT") throw error;
+    // By the others link(2) tells that the filesystem cannot, or some security module does not let us.
+    if (!noLinks.includes(errorCode(error) ?? "") || isImmutable(folder)) throw error;
     throw hardLinksError(folder.path, error);
   }
-  Deno.removeSync(`${path}.link`);
+  Deno.removeSync(to);
 }
 
-function removeLeftovers(folder: StorageFolder): void {
-  for (const { name, isFile } of Deno.readDirSync(folder.incoming)) {
-    if (!isFile || !name.startsWith(prefix)) continue;
-    const path = `${folder.incoming}/${name}`;
+const noLinks: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"];
+
+/** Whether nothing can be made in a folder, link or not: that has the same error. */
+function isImmutable({ path }: StorageFolder): boolean {
+  const probe = `${path}/${probeName()}`;
+  try {
+    Deno.mkdirSync(probe, { mode: 0o700 });
+    Deno.removeSync(probe);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function removeLeftovers(folder: string): void {
+  for (const { name, isFile } of Deno.readDirSync(folder)) {
+    if (!isFile || !isProbe(name)) continue;
+    const path = `${folder}/${name}`;
     const { mtimeMs } = fs.lstatSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: Infinity };
     if (Date.now() - mtimeMs > leftoverMs) removeIfPresent(path);
   }

@@ -87,9 +87,14 @@ export const commits: Cases = {
     await bench.store.hello({ probe: true });
     assertEquals(namesIn(bench.storage), [".plasma", "plasma-rotate.json"]);
     assertEquals(namesIn(bench.incoming), []);
-    Deno.writeTextFileSync(`${bench.incoming}/probe-of-a-killed-run`, "");
-    Deno.utimeSync(`${bench.incoming}/probe-of-a-killed-run`, 0, 0);
+    const left = ".plasma-probe-0123456789abcdef";
+    for (const folder of [bench.storage, bench.incoming]) {
+      Deno.writeTextFileSync(`${folder}/${left}`, "");
+      Deno.utimeSync(`${folder}/${left}`, 0, 0);
+    }
+    assertEquals((await bench.store.list()).foreign, []);
     await bench.store.hello({ probe: true });
+    assertEquals(namesIn(bench.storage), [".plasma", "plasma-rotate.json"]);
     assertEquals(namesIn(bench.incoming), []);
   },
 
