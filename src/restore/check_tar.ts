@@ -43,7 +43,7 @@ export async function checkTar(
       };
     }
     // What the strategy noop stores has no bytes at all.
-    if (plain.bytes > 0 && !plain.framedLikeTar) {
+    if (plain.bytes > 0 && !plain.framedLikeTar && !plain.isEmptyTar) {
       return { state: "damaged", detail: "the tar in it is not complete" };
     }
     // The tar may be whole, and yet not what was stored.
@@ -53,7 +53,9 @@ export async function checkTar(
         detail: "read through, but no checksum says how it was stored",
       };
     }
-    return { state: "ok", detail: "SHA-256 as when stored, and read through" };
+    const isEmpty = plain.bytes === 0 || plain.isEmptyTar;
+    const empty = isEmpty ? ": it is empty, there is not one file in it" : "";
+    return { state: "ok", detail: `SHA-256 as when stored, and read through${empty}` };
   } catch (error) {
     if (!(error instanceof PlasmaError) || error.code === "connection") throw error;
     const state = error.code === tooCostly ? "unreadable" : "damaged";

@@ -131,11 +131,12 @@ async function finish(
 
 /** A tar that was cut between two members looks whole to tar itself. */
 function incomplete(
-  { bytes, framedLikeTar }: ReadResult,
+  { bytes, framedLikeTar, isEmptyTar }: ReadResult,
   { archive, decoders }: Reading,
   isProven: boolean,
 ): PlasmaError | undefined {
-  if (isProven || decoders.length > 0 || bytes === 0 || framedLikeTar) return undefined;
+  if (isProven || decoders.length > 0) return undefined;
+  if (bytes === 0 || framedLikeTar || isEmptyTar) return undefined;
   return new PlasmaError("restore", `${archive.name} ends before it is complete`, {
     remedy: "what was unpacked is not all of it; try another archive",
   });

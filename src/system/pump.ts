@@ -26,6 +26,8 @@ export interface PumpResult extends Transfer {
    * tar does (POSIX.1-2001, pax): tar itself takes a cut or an all-zero file for a good archive.
    */
   readonly framedLikeTar: boolean;
+  /** They are a tar without a member: nothing but zeros, and no more of them than tar writes then. */
+  readonly isEmptyTar: boolean;
 }
 
 export interface PumpOptions {
@@ -113,7 +115,13 @@ export async function pump(
     }
   }
   await flush?.finish();
-  return { bytes, sha256: hash?.digest("hex") ?? "", sinkTookAll, framedLikeTar: frame.isComplete };
+  return {
+    bytes,
+    sha256: hash?.digest("hex") ?? "",
+    sinkTookAll,
+    framedLikeTar: frame.isComplete,
+    isEmptyTar: frame.isEmpty,
+  };
 }
 
 /**
@@ -219,11 +227,17 @@ function writeAll(sink: number, chunk: Uint8Array, drain: boolean): boolean {
 /** Looks at the first and the last bytes. */
 class TarFrame {
   static readonly #end = 1024;
+  /** One record with our blocking factor; tar's own is smaller. */
+  static readonly #longestEmpty = 128 * 512;
+  #bytes = 0;
+  #isZero = true;
   #startsWithHeader: boolean | undefined;
   /** How many of the last bytes are zero, as far as it matters. */
   #zeros = 0;
 
   update(chunk: Uint8Array): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes <= TarFrame.#longestEmpty) this.#isZero &&= chunk.every((byte) => byte === 0);
     this.#startsWithHeader ??= chunk.subarray(0, 512).some((byte) => byte !== 0);
     const start = Math.max(0, chunk.length - TarFrame.#end);
     for (let index = chunk.length - 1; index >= start; index--) {
@@ -237,6 +251,11 @@ class TarFrame {
 
   get isComplete(): boolean {
     return this.#startsWithHeader === true && this.#zeros >= TarFrame.#end;
+  }
+
+  get isEmpty(): boolean {
+    const isRecord = this.#bytes >= TarFrame.#end && this.#bytes % 512 === 0;
+    return this.#isZero && isRecord && this.#bytes <= TarFrame.#longestEmpty;
   }
 }
 

@@ -213,7 +213,13 @@ async function work(order: Order, report: (report: Report) => void): Promise<voi
   }
 }
 
-const nothingMoved = { bytes: 0, sha256: "", sinkTookAll: true, framedLikeTar: false } as const;
+const nothingMoved = {
+  bytes: 0,
+  sha256: "",
+  sinkTookAll: true,
+  framedLikeTar: false,
+  isEmptyTar: false,
+} as const;
 
 function open(
   side: "read" | "write",

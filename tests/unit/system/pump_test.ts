@@ -228,3 +228,22 @@ Deno.test("pump() knows how a complete tar begins and ends", async () => {
   assertEquals(await framed(new Uint8Array(10240)), false);
   assertEquals(await framed(), false);
 });
+
+Deno.test("row 71: pump() tells an empty tar from a file that has lost its content", async () => {
+  using folder = new TemporaryFolder();
+  const isEmptyTar = async (content: Uint8Array) => {
+    const source = fs.openSync(folder.write("tar", content), "r");
+    try {
+      return (await pump(source, undefined, {})).isEmptyTar;
+    } finally {
+      fs.closeSync(source);
+    }
+  };
+  for (const size of [1024, 10240, 65536]) {
+    assertEquals(await isEmptyTar(new Uint8Array(size)), true);
+  }
+  for (const size of [0, 512, 1000, 10241, 65536 + 512, 1 << 20, 3 * block]) {
+    assertEquals(await isEmptyTar(new Uint8Array(size)), false, `${size}`);
+  }
+  assertEquals(await isEmptyTar(new Uint8Array(10240).fill(1, 10239)), false);
+});
