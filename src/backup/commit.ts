@@ -24,7 +24,8 @@ function settle({ outcome, place }: Run, claim: Claim, committed: Committed): Co
   return committed;
 }
 
-async function askToCommit(run: Run, claim: Claim): Promise<Committed> {
+async function askToCommit(run: Run, given: Claim): Promise<Committed> {
+  const claim = { ...given, agent: run.agent };
   run.signal.throwIfAborted();
   for (const seconds of askAgainSeconds) {
     try {

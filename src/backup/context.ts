@@ -35,6 +35,8 @@ export interface Findings {
 
 /** All that the stages of a run share. */
 export interface Run extends Settings, RunContext {
+  /** See {@link agentOf}. */
+  readonly agent: string;
   readonly place: RunPlace;
   readonly store: Store;
   readonly strategy: Strategy;

@@ -15,10 +15,10 @@ import { discardPending } from "./commit.ts";
 import { type Findings, hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
-import { describeRoom } from "./room.ts";
+import { remarksOnOthers, remarksOnRoom } from "./remarks.ts";
 import { requireRunTools } from "./run_tools.ts";
 import { maySendDirectly } from "./send_directly.ts";
-import { ownPaths, requireTrustedFiles, type Settings } from "./settings.ts";
+import { agentOf, ownPaths, requireTrustedFiles, type Settings } from "./settings.ts";
 import { requireTempfileWay, stagingPath } from "./staging.ts";
 
 /** How a run ended. */
@@ -155,7 +155,8 @@ async function runLocked(given: Settings, context: RunContext, outcome: Outcome)
   const filters = await openFilters(config);
   context.prepareStore?.();
   try {
-    await runStages({ ...settings, ...context, place, store, strategy, filters, outcome });
+    const agent = agentOf(machine, config);
+    await runStages({ ...settings, ...context, agent, place, store, strategy, filters, outcome });
   } catch (error) {
     outcome.failure = await causeOf(error, context);
   }
@@ -173,10 +174,16 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
     config,
     run,
     "storage",
-    () => store.hello({ subvolumes: strategy.archives === "subvolumes", probe: true }),
+    () =>
+      store.hello({
+        subvolumes: strategy.archives === "subvolumes",
+        probe: true,
+        agent: run.agent,
+      }),
   );
-  const room = describeRoom(state);
-  if (room !== undefined) outcome.warnings.push(`storage: ${room}`);
+  for (const words of [...remarksOnRoom(state), ...remarksOnOthers(state)]) {
+    outcome.warnings.push(`storage: ${words}`);
+  }
   signal.throwIfAborted();
   await discardPending(run);
   outcome.isBegun = outcome.areServicesStopped = config.executeBefore.length > 0;

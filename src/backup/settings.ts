@@ -2,6 +2,7 @@ import { type AgentConfig, agentConfigPlaces, agentSchema } from "../config/agen
 import { type Destination, destinationOf } from "../config/destination.ts";
 import { loadConfig } from "../config/load.ts";
 import { isNotFound, UsageError } from "../errors.ts";
+import { digest } from "../system/digest.ts";
 import { requireTrusted } from "../system/trusted.ts";
 
 /** What a run is to do. */
@@ -60,6 +61,14 @@ async function findConfig(): Promise<string> {
     `there is no config: neither ${agentConfigPlaces.join(" nor ")}`,
     "write one, or name it with --config FILE, or back up without one: plasma backup --to DEST FOLDER",
   );
+}
+
+/**
+ * Who stores: eight hexadecimal digits for the machine and user, and what is archived. Two configs are two
+ * agents, and their archives do not belong into one folder.
+ */
+export function agentOf(machine: string, { folders, strategy }: AgentConfig): string {
+  return digest(JSON.stringify([machine, strategy, [...folders].sort()]));
 }
 
 /** What the run writes itself must not be archived: it would grow while it is read. */

@@ -1,8 +1,8 @@
 import { checkSource } from "../backup/check_source.ts";
 import { Checkup, type Finding } from "../backup/checkup.ts";
-import { describeRoom } from "../backup/room.ts";
+import { remarksOnOthers, remarksOnRoom } from "../backup/remarks.ts";
 import { requireRunTools } from "../backup/run_tools.ts";
-import { loadSettings, requireTrustedFiles, type Settings } from "../backup/settings.ts";
+import { agentOf, loadSettings, requireTrustedFiles, type Settings } from "../backup/settings.ts";
 import { checkTempfile } from "../backup/staging.ts";
 import { parseCommandLine } from "../cli/args.ts";
 import { print, printJson, table } from "../cli/output.ts";
@@ -93,14 +93,19 @@ async function checkStorage(
   await checkup.look("storage", async () => {
     const folder = place === undefined ? {} : { folder: place.folder };
     await using store = await openStore(destination, folder);
-    const state = await store.hello({ subvolumes: config.strategy === "btrfs-send", probe: true });
+    const { machine } = await machineIdentity();
+    const state = await store.hello({
+      subvolumes: config.strategy === "btrfs-send",
+      probe: true,
+      agent: agentOf(machine, config),
+    });
     const newest = state.newestBytes === undefined
       ? "no archive yet"
       : `the newest archive has ${formatBytes(state.newestBytes)}`;
     const free = state.freeBytes === undefined ? "" : `, ${formatBytes(state.freeBytes)} are free`;
     const rotation = state.mayRotate ? "" : "; this key may not rotate";
-    const room = describeRoom(state);
-    if (room !== undefined) checkup.add("storage", "failed", [room]);
+    checkup.add("storage", "failed", remarksOnRoom(state));
+    checkup.add("storage", "warning", remarksOnOthers(state));
     return `${describeDestination(destination)} can be written to, ${newest}${free}${rotation}`;
   });
 }

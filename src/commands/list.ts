@@ -8,7 +8,7 @@ import { formatBytes } from "../system/progress.ts";
 export const help = `plasma list [--config FILE | --from DEST] [--json]
 
 Show the archives of a storage folder, the newest last: name, time (local time of the
-storage host), label, kind, size and state.
+storage host), label, kind, size and state, which is what \`plasma verify\` has found, if it found something.
 
 ${storeFlagsHelp}
   --json         print {"store", "archives": [...], "foreign": [...]}`;
@@ -21,13 +21,13 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
     printJson({ store: store.name, archives, foreign, problem });
     return ExitStatus.Done;
   }
-  const rows = archives.map(({ name, time, label, kind, bytes, state }) => [
+  const rows = archives.map(({ name, time, label, kind, bytes, state, finding }) => [
     name,
     time.replace("T", " "),
     label,
     kind,
     formatBytes(bytes),
-    state,
+    finding ?? state,
   ]);
   if (rows.length > 0) print(table(rows, [4]));
   const log = new Log(line.log);

@@ -48,6 +48,13 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
       purpose: "restore",
     });
     const archive = chooseArchive(word, await store.list(), store.name);
+    if (archive.finding !== undefined) {
+      log.warning(
+        `plasma verify has found that ${archive.name} is ${
+          wordsFor[archive.finding] ?? archive.finding
+        }`,
+      );
+    }
     const order: RestoreOrder = { archive, paths, purpose, identity };
     const result = await restore(store, order, { log, signal, folder: folder.path });
     for (const warning of result.warnings) log.warning(warning);
@@ -70,6 +77,8 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
     signals.stop();
   }
 }
+
+const wordsFor: Readonly<Record<string, string>> = { "no checksum": "without a checksum" };
 
 function purposeOf(line: Arguments): RestoreOrder["purpose"] {
   const target = line.value("target");

@@ -5,6 +5,7 @@ import { describeError, statusOf, UsageError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { LocalStore } from "../stores/local.ts";
 import type { RotationReport } from "../stores/mod.ts";
+import { isSystemName } from "../stores/system_names.ts";
 import { Log } from "../system/log.ts";
 import { printable } from "../system/printable.ts";
 import { requireSafePath } from "../system/tools.ts";
@@ -31,6 +32,8 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
   const reports: (RotationReport | { folder: string; error: string })[] = [];
   let status: ExitStatus = ExitStatus.Done;
   for (const folder of line.positional) {
+    // For "/data/backup/*/" on a filesystem of its own.
+    if (isSystemName(folder.replace(/\/+$/, "").split("/").at(-1)!)) continue;
     try {
       const report = await new LocalStore(resolvePath(folder, Deno.cwd())).rotate({ dryRun });
       reports.push(report);

@@ -4,7 +4,8 @@ import { resolvePath } from "../config/destination.ts";
 import { parseDuration } from "../config/values.ts";
 import { PlasmaError, reasonOf, UsageError } from "../errors.ts";
 import type { ExitStatus } from "../exit_status.ts";
-import { assess, MonitoringState, worst } from "../status/assess.ts";
+import { acceptSize } from "../status/accept.ts";
+import { assess, MonitoringState, withUniqueNames, worst } from "../status/assess.ts";
 import { prometheusText, statusTable, summaryLine } from "../status/report.ts";
 import { surveyFolders } from "../status/survey.ts";
 import { parentOf } from "../system/paths.ts";
@@ -20,6 +21,7 @@ that holds storage folders: /data/backup and /data/backup/* both do.
 
   --max-age 26h        older is a warning
   --critical-age 50h   older is critical
+  --accept MACHINE     its newest archive has the size that is normal from now on
   --prometheus FILE    also write metrics for the textfile collector of node_exporter
   --json               print {"state", "machines": [...]}
 
@@ -41,7 +43,7 @@ export async function run(args: readonly string[]): Promise<ExitStatus> {
 async function showStatus(args: readonly string[]): Promise<ExitStatus> {
   requireSafePath();
   const line = parseCommandLine("status", args, {
-    values: ["max-age", "critical-age", "prometheus"],
+    values: ["accept", "max-age", "critical-age", "prometheus"],
   });
   if (line.positional.length === 0) {
     throw new UsageError("command line", "no FOLDER to look at", "see plasma help status");
@@ -52,7 +54,10 @@ async function showStatus(args: readonly string[]): Promise<ExitStatus> {
   };
   const now = Temporal.Now.zonedDateTimeISO();
   const folders = line.positional.map((folder) => resolvePath(folder, Deno.cwd()));
-  const machines = (await surveyFolders(folders)).map((found) => assess(found, now, limits));
+  const accept = line.value("accept");
+  if (accept !== undefined) await acceptSize(accept, folders);
+  const found = await surveyFolders(folders);
+  const machines = withUniqueNames(found.map((one) => assess(one, now, limits)));
   const prometheus = line.value("prometheus");
   if (prometheus !== undefined) {
     const seconds = Math.floor(now.epochMilliseconds / 1000);

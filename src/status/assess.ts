@@ -1,5 +1,6 @@
 import { labels } from "../rotation/archive_name.ts";
 import type { ListedArchive } from "../stores/mod.ts";
+import { ratioToNormal, shrunkBelow } from "./sizes.ts";
 import type { FolderFindings } from "./survey.ts";
 
 /** The states of monitoring plugins, as their exit statuses. */
@@ -18,8 +19,8 @@ export interface MachineStatus {
   /** How old it is, in seconds. */
   readonly ageSeconds: number | null;
   /**
-   * The size of the newest archive as a share of the one before of the same kind, an empty one's of
-   * any kind; 1 is the same.
+   * The size of the newest archive as a share of what is normal, see {@link ratioToNormal}; 1 is the
+   * same.
    */
   readonly sizeRatio: number | null;
   readonly counts: Readonly<Record<string, number>>;
@@ -34,9 +35,6 @@ export interface AgeLimits {
   readonly criticalAge: number;
 }
 
-/** An archive of less than this share of the one before has lost something, or much was deleted. */
-const shrunkBelow = 0.5;
-
 /** Judge what was found in a machine's folder at a local time. Pure. */
 export function assess(
   findings: FolderFindings,
@@ -44,7 +42,7 @@ export function assess(
   limits: AgeLimits,
 ): MachineStatus {
   const { folder } = findings;
-  const machine = folder.split("/").at(-1) || folder;
+  const machine = nameOf(folder, 1);
   if (findings.kind === "unreadable") {
     return {
       machine,
@@ -59,11 +57,11 @@ export function assess(
       lastVerified: null,
     };
   }
-  const { archives, foreign, torn, problem } = findings;
+  const { archives, foreign, torn, problem, history, isShared = false } = findings;
   const past = archives.filter(({ state }) => state !== "dated in the future");
   const newest = past.at(-1);
   const ageSeconds = newest === undefined ? null : ageOf(newest, now);
-  const sizeRatio = ratioToBefore(past);
+  const sizeRatio = ratioToNormal(past, history);
   const problems: [MonitoringStateName, string][] = [
     ...ageProblems(ageSeconds, limits),
     ...(sizeRatio !== null && sizeRatio < shrunkBelow
@@ -73,6 +71,14 @@ export function assess(
       ? [["warning", `${archives.length - past.length} dated in the future`] as const]
       : []),
     ...findingProblems(archives),
+    ...(isShared
+      ? [
+        [
+          "warning",
+          "two agents or configs store here, and push out each other's archives",
+        ] as const,
+      ]
+      : []),
     ...(torn > 0 ? [["warning", `${torn} torn uploads`] as const] : []),
     ...(problem === undefined ? [] : [["warning", problem] as const]),
     ...(foreign.length > 0 ? [["ok", `foreign: ${foreign.slice(0, 3).join(", ")}`] as const] : []),
@@ -90,6 +96,29 @@ export function assess(
     totalBytes: archives.reduce((sum, { bytes }) => sum + bytes, 0),
     lastVerified: times.at(-1) ?? null,
   };
+}
+
+/** The last parts of a path. */
+const nameOf = (folder: string, parts: number) =>
+  folder.split("/").filter((part) => part !== "").slice(-parts).join("/") || folder;
+
+/** Names by which folders can be told apart: those that are called the same have the ones above too. */
+export function namesOf(folders: readonly string[]): string[] {
+  return folders.map((folder) => {
+    const others = folders.filter((other) => other !== folder);
+    const depth = folder.split("/").length;
+    let parts = 1;
+    while (parts < depth && others.some((one) => nameOf(one, parts) === nameOf(folder, parts))) {
+      parts++;
+    }
+    return nameOf(folder, parts);
+  });
+}
+
+/** The same machines under names that no other has. */
+export function withUniqueNames(machines: readonly MachineStatus[]): MachineStatus[] {
+  const names = namesOf(machines.map(({ folder }) => folder));
+  return machines.map((status, index) => ({ ...status, machine: names[index]! }));
 }
 
 function ageProblems(
@@ -118,17 +147,6 @@ function findingProblems(
 function ageOf({ time }: ListedArchive, now: Temporal.ZonedDateTime): number {
   const then = Temporal.PlainDateTime.from(time).toZonedDateTime(now.timeZoneId);
   return Math.max(0, Math.round((now.epochMilliseconds - then.epochMilliseconds) / 1000));
-}
-
-/** Empty archives before are passed over: of two the first must not excuse the second. */
-function ratioToBefore(archives: readonly ListedArchive[]): number | null {
-  const newest = archives.at(-1);
-  // The size of increments tells how much has changed, and not how much there is.
-  if (newest === undefined || newest.kind === "btrfs") return null;
-  const before = archives.slice(0, -1).findLast(({ kind, bytes }) =>
-    bytes > 0 && (kind === newest.kind || (newest.bytes === 0 && kind !== "btrfs"))
-  );
-  return before === undefined ? null : newest.bytes / before.bytes;
 }
 
 function countLabels(archives: readonly ListedArchive[]): Record<string, number> {

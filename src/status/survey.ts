@@ -1,9 +1,11 @@
 import { policyFileName } from "../config/policy.ts";
 import { describeError, PlasmaError, reasonOf } from "../errors.ts";
 import { StorageFolder } from "../stores/folder.ts";
+import { type History, isShared, readHistory } from "../stores/history.ts";
 import { countTornUploads } from "../stores/incoming.ts";
 import { listFolder } from "../stores/listing.ts";
 import type { ListedArchive } from "../stores/mod.ts";
+import { isSystemName } from "../stores/system_names.ts";
 
 /** What is found in one machine's storage folder. */
 export type FolderFindings =
@@ -15,6 +17,9 @@ export type FolderFindings =
     readonly foreign: readonly string[];
     /** Uploads that no process writes any more. */
     readonly torn: number;
+    /** What the journal tells. */
+    readonly history?: History;
+    readonly isShared?: boolean;
     /** What keeps this from being complete. */
     readonly problem?: string | undefined;
   }
@@ -24,18 +29,37 @@ export type FolderFindings =
  * Look at storage folders. A folder with a policy is one; of another one the folders in it are looked
  * at, so that the folder of all machines is enough. Files are passed over: "/data/backup/*" may do.
  *
- * @returns a row for each storage folder, and for each folder that should be one but cannot be read
+ * @returns a row for each storage folder, however often it is named, and for each folder that should be one
+ * but cannot be read
  */
 export async function surveyFolders(folders: readonly string[]): Promise<FolderFindings[]> {
   const found = await Promise.all(folders.map(findStorageFolders));
   return await Promise.all(
-    found.flat().map(async (place) => typeof place === "string" ? await readFolder(place) : place),
+    withoutDoubles(found.flat()).map(async (place) =>
+      typeof place === "string" ? await readFolder(place) : place
+    ),
   );
+}
+
+/** A folder may be named itself, and with the one above it, and through a link. */
+function withoutDoubles(places: readonly (string | Unreadable)[]): (string | Unreadable)[] {
+  const real = places.map((place) => realPathOf(typeof place === "string" ? place : place.folder));
+  return places.filter((_, index) => real.indexOf(real[index]!) === index);
+}
+
+function realPathOf(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 type Unreadable = Extract<FolderFindings, { kind: "unreadable" }>;
 
 function findStorageFolders(folder: string): (string | Unreadable)[] {
+  // For "/data/backup/*" on a filesystem of its own.
+  if (isSystemName(folder.split("/").at(-1)!)) return [];
   try {
     if (Deno.statSync(folder).isFile) return [];
     if (hasPolicy(folder)) return [folder];
@@ -45,8 +69,9 @@ function findStorageFolders(folder: string): (string | Unreadable)[] {
       return [{ kind: "unreadable", folder, reason: `it has archives but no ${policyFileName}` }];
     }
     const found = entries.filter(({ isDirectory, isSymlink }) => isDirectory || isSymlink)
+      .filter(({ name }) => !isSystemName(name))
       .flatMap(({ name }) => storageFolderOrProblem(`${folder}/${name}`));
-    if (found.length > 0 || folder.endsWith("/lost+found")) return found;
+    if (found.length > 0) return found;
     const reason = `it has no ${policyFileName}: is its disk mounted?`;
     return [{ kind: "unreadable", folder, reason }];
   } catch (error) {
@@ -80,7 +105,18 @@ async function readFolder(path: string): Promise<FolderFindings> {
     const folder = await StorageFolder.open(path);
     const { archives, foreign, problem } = listFolder(folder);
     const torn = await countTornUploads(folder);
-    return { kind: "read", folder: path, archives, foreign, torn, problem };
+    const history = readHistory(folder.journal);
+    const shared = isShared(history.stored, Temporal.Now.instant());
+    return {
+      kind: "read",
+      folder: path,
+      archives,
+      foreign,
+      torn,
+      history,
+      isShared: shared,
+      problem,
+    };
   } catch (error) {
     const reason = error instanceof PlasmaError ? describeError(error) : reasonOf(error);
     return { kind: "unreadable", folder: path, reason };

@@ -25,6 +25,7 @@ const uuid = v.pipe(v.string(), v.regex(/^[0-9a-f-]{36}$/));
 export const helloAnswer = v.object({
   newestBytes: v.optional(byteCount),
   freeBytes: v.optional(byteCount),
+  isShared: v.optional(v.boolean()),
   allow: v.pipe(v.array(v.pipe(v.string(), v.maxLength(20))), v.maxLength(100)),
   subvolumes: v.optional(v.object({ identities: v.array(uuid), compressedData: v.boolean() })),
 });

@@ -73,6 +73,7 @@ async function commitAs(
         event: "stored",
         archive: name,
         run: claim.id,
+        ...(claim.agent === undefined ? {} : { agent: claim.agent }),
         bytes: claim.bytes,
         sha256: claim.sha256,
       }]);

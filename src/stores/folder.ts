@@ -9,6 +9,7 @@ import { makePrivateFolder } from "../system/durable.ts";
 import { Lock } from "../system/lock.ts";
 import type { FileIdentity } from "../system/same_file.ts";
 import { readSummary } from "./manifest.ts";
+import { isSystemName } from "./system_names.ts";
 
 /** What lies in a storage folder. */
 export interface FolderContents {
@@ -89,7 +90,8 @@ export class StorageFolder {
     const sidecars = new Set<string>();
     const foreign: string[] = [];
     for (const { name, isFile, isDirectory } of Deno.readDirSync(this.path)) {
-      if (name === policyFileName || name === ".plasma" || isProbe(name)) continue;
+      if (name === policyFileName || name === ".plasma") continue;
+      if (isProbe(name) || isSystemName(name)) continue;
       const archive = isFile || isDirectory ? parseArchiveName(name) : undefined;
       const isWhole = archive?.kind === "btrfs"
         ? isDirectory && readSummary(`${this.path}/${name}`) !== undefined

@@ -1,5 +1,6 @@
 import { defaultPolicyText, policyFileName } from "../config/policy.ts";
 import { errorCode, PlasmaError, reasonOf, UsageError } from "../errors.ts";
+import { isSystemName } from "./system_names.ts";
 import { makePrivateFolder, syncFolder, writeDurably } from "../system/durable.ts";
 
 /**
@@ -13,7 +14,7 @@ export function initStorageFolder(path: string): boolean {
     if (isFolder(path) || !makePrivateFolder(path)) {
       const names = [...Deno.readDirSync(path)].map(({ name }) => name);
       if (names.includes(policyFileName)) return false;
-      if (names.length > 0) {
+      if (!names.every(isSystemName)) {
         throw new UsageError(
           "storage",
           `${path} is no storage folder: it is not empty and has no ${policyFileName}`,

@@ -6,9 +6,11 @@ import type { RunId } from "../system/run_id.ts";
 
 /** One line of a storage folder's journal. */
 export interface JournalEntry {
-  readonly event: "stored" | "deleted" | "verified";
+  readonly event: "stored" | "deleted" | "verified" | "accepted";
   readonly archive: string;
   readonly run?: RunId;
+  /** Who has stored it, see Claim. */
+  readonly agent?: string;
   readonly bytes?: number;
   readonly sha256?: string;
   readonly reason?: string;

@@ -5,6 +5,7 @@ import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
+import { isShared, readHistory } from "./history.ts";
 import type { IncomingSubvolumes, ReceiveOptions } from "./incoming_subvolumes.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
@@ -34,12 +35,13 @@ export class LocalStore implements Store {
 
   connect(): void {}
 
-  async hello({ subvolumes = false, probe = false }: Wishes = {}): Promise<StoreState> {
+  async hello({ subvolumes = false, probe = false, agent }: Wishes = {}): Promise<StoreState> {
     const folder = await this.#open();
     if (probe) probeStorage(folder);
     return {
       newestBytes: newestBytes(folder),
       freeBytes: freeBytes(folder),
+      ...(isSharedBy(folder, agent) ? { isShared: true } : {}),
       mayRotate: true,
       ...(subvolumes ? { subvolumes: await storedState(folder) } : {}),
     };
@@ -135,6 +137,13 @@ export class LocalUpload implements Upload {
     this.incoming[Symbol.dispose]();
     return Promise.resolve();
   }
+}
+
+/** Whether others store there too. */
+function isSharedBy({ journal }: StorageFolder, agent: string | undefined): boolean {
+  const now = Temporal.Now.instant();
+  const since = now.subtract({ hours: 24 * 30 }).toString({ smallestUnit: "second" });
+  return isShared(readHistory(journal, since).stored, now, agent);
 }
 
 /** What is stored of subvolumes. Throws if none can be received here. */

@@ -61,6 +61,8 @@ export interface Wishes {
   readonly subvolumes?: boolean;
   /** Whether something is to be stored. */
   readonly probe?: boolean;
+  /** Who asks, see {@link Claim}. */
+  readonly agent?: string;
 }
 
 /** What a store says of itself. */
@@ -69,6 +71,8 @@ export interface StoreState {
   readonly newestBytes: number | undefined;
   /** How much can still be stored, in bytes, as far as that is known. */
   readonly freeBytes?: number | undefined;
+  /** Whether others store into the same folder too. */
+  readonly isShared?: boolean | undefined;
   /** Whether this agent may ask for a rotation. */
   readonly mayRotate: boolean;
   /** If subvolumes were asked for: what is stored of them. */
@@ -199,6 +203,8 @@ export interface Claim extends Transfer {
   readonly id: RunId;
   /** The kind of the archive, see ArchiveName: "tar", "tar.zst" ..., "btrfs". */
   readonly kind: string;
+  /** Who stores it: eight hexadecimal digits for the machine, the user and the config. */
+  readonly agent?: string | undefined;
 }
 
 /** A committed archive. */

@@ -33,6 +33,7 @@ const kind = v.pipe(
   v.check((kind) => parseArchiveName(`20200101-0000-daily.${kind}`) !== undefined),
 );
 const archive = v.pipe(v.string(), v.check((name) => parseArchiveName(name) !== undefined));
+const agent = v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{8}$/)));
 const common = { protocol: v.literal(protocolVersion), folder: v.pipe(v.string(), v.nonEmpty()) };
 
 export const requestSchema = v.variant("verb", [
@@ -41,6 +42,7 @@ export const requestSchema = v.variant("verb", [
     verb: v.literal("hello"),
     subvolumes: v.optional(v.boolean(), false),
     probe: v.optional(v.boolean(), false),
+    agent,
   }),
   v.object({ ...common, verb: v.literal("store"), run: runId }),
   v.object({
@@ -50,6 +52,7 @@ export const requestSchema = v.variant("verb", [
     kind,
     bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
     sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    agent,
   }),
   v.object({
     ...common,

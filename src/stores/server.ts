@@ -10,7 +10,7 @@ import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { confine } from "./confine.ts";
 import { LocalStore } from "./local.ts";
-import type { Upload } from "./mod.ts";
+import type { Upload, Wishes } from "./mod.ts";
 import {
   BrokenOff,
   formatAnswer,
@@ -76,8 +76,7 @@ export async function serveRequest(
     case "hello": {
       const mayStore = limits.allow.has("store") || limits.allow.has("receive");
       const probe = request.probe && mayStore;
-      const { subvolumes } = request;
-      const { mayRotate: _, ...state } = await store.hello({ subvolumes, probe });
+      const { mayRotate: _, ...state } = await store.hello(wishesIn({ ...request, probe }));
       return { version, ...state, allow: [...limits.allow] };
     }
     case "store": {
@@ -110,6 +109,13 @@ export async function serveRequest(
     case "rotate":
       return await store.rotate(request);
   }
+}
+
+/** Optional, and absent rather than undefined. */
+function wishesIn(
+  { subvolumes, probe, agent }: Extract<Request, { verb: "hello" }>,
+): Wishes {
+  return { subvolumes, probe, ...(agent === undefined ? {} : { agent }) };
 }
 
 /** How often we make sure that somebody waits for an answer, in milliseconds. */

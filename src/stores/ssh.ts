@@ -82,15 +82,17 @@ export class SshStore implements Store {
     this.#sessions.prepare("request");
   }
 
-  async hello({ subvolumes = false, probe = false }: Wishes = {}): Promise<StoreState> {
+  async hello({ subvolumes = false, probe = false, agent }: Wishes = {}): Promise<StoreState> {
     // Snapshots are taken before any subvolume is sent: that is time enough for the next session.
     const isAnswerFirst = subvolumes;
-    const answer = await this.#ask("hello", { subvolumes, probe }, helloAnswer, { isAnswerFirst });
+    const parameters = { subvolumes, probe, agent };
+    const answer = await this.#ask("hello", parameters, helloAnswer, { isAnswerFirst });
     this.#mayRotate = answer.allow.includes("rotate");
     if (subvolumes) this.#require("receive", "receive,rotate", answer.allow);
     else if (probe) this.#require("store", "store,rotate", answer.allow);
-    const { newestBytes, freeBytes } = answer;
-    return { newestBytes, freeBytes, mayRotate: this.#mayRotate, ...subvolumesIn(answer) };
+    const { allow: _, subvolumes: __, ...state } = answer;
+    const { newestBytes } = answer;
+    return { ...state, newestBytes, mayRotate: this.#mayRotate, ...subvolumesIn(answer) };
   }
 
   #require(verb: "store" | "receive", groups: string, allowed: readonly string[]): void {
@@ -132,9 +134,9 @@ export class SshStore implements Store {
     return await this.#sessions.upload(folder);
   }
 
-  async commit({ id, kind, bytes, sha256 }: Claim): Promise<Committed> {
+  async commit({ id, kind, bytes, sha256, agent }: Claim): Promise<Committed> {
     // Not broken off by a signal: then nobody would know whether there is an archive.
-    const parameters = { run: id, kind, bytes, sha256 };
+    const parameters = { run: id, kind, bytes, sha256, agent };
     const committed = await this.#ask("commit", parameters, commitAnswer, { abortable: false });
     if (parseArchiveName(committed.name)?.kind === kind) return committed;
     throw unintelligible(this.#connection.host, "name");

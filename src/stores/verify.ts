@@ -1,9 +1,9 @@
 import fs from "node:fs";
 import { isEncrypted } from "../filters/encryption.ts";
-import { reasonOf } from "../errors.ts";
+import { isNotFound, reasonOf } from "../errors.ts";
 import { isSubvolumeArchive, sidecarSuffix } from "../rotation/archive_name.ts";
 import { pump } from "../system/pump.ts";
-import { openRegularFile } from "../system/regular_file.ts";
+import { NotRegularError, openRegularFile } from "../system/regular_file.ts";
 import { checkTar } from "../restore/check_tar.ts";
 import type { StorageFolder } from "./folder.ts";
 import { appendToJournal } from "./journal.ts";
@@ -65,7 +65,7 @@ async function judge(
   { deep, timeoutSeconds, signal }: VerifyOptions,
 ): Promise<Judgement> {
   const { path, sha256 } = archive;
-  if (sha256 === undefined) return withoutChecksum(path + sidecarSuffix, name);
+  if (sha256 === undefined) return unreadable(path, name) ?? withoutChecksum(path, name);
   const found = await hashFile(path, signal);
   if (typeof found !== "string") return found;
   if (found !== sha256) {
@@ -83,12 +83,26 @@ async function judge(
 }
 
 /** A missing checksum is not "ok": nobody knows whether the archive is whole. */
-function withoutChecksum(sidecar: string, name: string): Judgement {
-  const other = readSidecar(sidecar)?.name;
+function withoutChecksum(path: string, name: string): Judgement {
+  const other = readSidecar(path + sidecarSuffix)?.name;
   const detail = other === undefined || other === name
     ? `there is no ${name}${sidecarSuffix} that says how it was stored`
     : `its checksum file belongs to ${other}`;
   return { state: other === undefined || other === name ? "no checksum" : "damaged", detail };
+}
+
+/** What may not be read, the archive or its checksum, is not "without a checksum". */
+function unreadable(path: string, name: string): Judgement | undefined {
+  for (const file of [path, path + sidecarSuffix]) {
+    try {
+      fs.closeSync(openRegularFile(file));
+    } catch (error) {
+      if (isNotFound(error) || error instanceof NotRegularError) continue;
+      const what = file === path ? name : `${name}${sidecarSuffix}`;
+      return { state: "unreadable", detail: `cannot read ${what}: ${reasonOf(error)}` };
+    }
+  }
+  return undefined;
 }
 
 async function hashFile(
