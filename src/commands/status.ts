@@ -8,6 +8,7 @@ import { acceptSize } from "../status/accept.ts";
 import { assess, MonitoringState, withUniqueNames, worst } from "../status/assess.ts";
 import { prometheusText, statusTable, summaryLine } from "../status/report.ts";
 import { surveyFolders } from "../status/survey.ts";
+import { localNow } from "../system/local_time.ts";
 import { parentOf } from "../system/paths.ts";
 import { replacePublicly } from "../system/replace_file.ts";
 import { requireSafePath } from "../system/tools.ts";
@@ -52,11 +53,11 @@ async function showStatus(args: readonly string[]): Promise<ExitStatus> {
     maxAge: durationOf("max-age", line.value("max-age") ?? "26h"),
     criticalAge: durationOf("critical-age", line.value("critical-age") ?? "50h"),
   };
-  const now = Temporal.Now.zonedDateTimeISO();
+  const now = await localNow();
   const folders = line.positional.map((folder) => resolvePath(folder, Deno.cwd()));
   const accept = line.value("accept");
-  if (accept !== undefined) await acceptSize(accept, folders);
-  const found = await surveyFolders(folders);
+  if (accept !== undefined) await acceptSize(accept, folders, now);
+  const found = await surveyFolders(folders, now);
   const machines = withUniqueNames(found.map((one) => assess(one, now, limits)));
   const prometheus = line.value("prometheus");
   if (prometheus !== undefined) {

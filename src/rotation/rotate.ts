@@ -6,6 +6,7 @@ import type { RotationReport } from "../stores/mod.ts";
 import { removeFiles } from "../stores/remove_files.ts";
 import { readSidecar } from "../stores/sidecar.ts";
 import { syncFolder } from "../system/durable.ts";
+import { localNow } from "../system/local_time.ts";
 import { runOwner } from "../system/run_id.ts";
 import {
   type ArchiveName,
@@ -23,11 +24,9 @@ import { type Decision, planRotation, type PlanTimes } from "./plan.ts";
  */
 export async function rotateFolder(
   folder: StorageFolder,
-  { dryRun, now = Temporal.Now.plainDateTimeISO() }: {
-    dryRun: boolean;
-    now?: Temporal.PlainDateTime;
-  },
+  { dryRun, now: given }: { dryRun: boolean; now?: Temporal.PlainDateTime },
 ): Promise<RotationReport> {
+  const now = given ?? (await localNow()).toPlainDateTime();
   using _lock = dryRun ? undefined : await folder.lock();
   const { archives, sidecars, foreign } = folder.contents();
   const times = planTimes(now, folder.policy.keepWithinSeconds);

@@ -11,8 +11,12 @@ import { namesOf } from "./assess.ts";
  * @param machine as `plasma status` shows it
  * @throws {UsageError} if there is none of that name, or it has no archive
  */
-export async function acceptSize(machine: string, folders: readonly string[]): Promise<void> {
-  const found = await surveyFolders(folders);
+export async function acceptSize(
+  machine: string,
+  folders: readonly string[],
+  now: Temporal.ZonedDateTime,
+): Promise<void> {
+  const found = await surveyFolders(folders, now);
   const names = namesOf(found.map(({ folder }) => folder));
   const one = found[names.indexOf(machine)];
   if (one === undefined) {

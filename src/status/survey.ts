@@ -32,11 +32,14 @@ export type FolderFindings =
  * @returns a row for each storage folder, however often it is named, and for each folder that should be one
  * but cannot be read
  */
-export async function surveyFolders(folders: readonly string[]): Promise<FolderFindings[]> {
+export async function surveyFolders(
+  folders: readonly string[],
+  now: Temporal.ZonedDateTime,
+): Promise<FolderFindings[]> {
   const found = await Promise.all(folders.map(findStorageFolders));
   return await Promise.all(
     withoutDoubles(found.flat()).map(async (place) =>
-      typeof place === "string" ? await readFolder(place) : place
+      typeof place === "string" ? await readFolder(place, now) : place
     ),
   );
 }
@@ -100,13 +103,13 @@ function hasPolicy(folder: string): boolean {
   }
 }
 
-async function readFolder(path: string): Promise<FolderFindings> {
+async function readFolder(path: string, now: Temporal.ZonedDateTime): Promise<FolderFindings> {
   try {
     const folder = await StorageFolder.open(path);
-    const { archives, foreign, problem } = listFolder(folder);
+    const { archives, foreign, problem } = listFolder(folder, now);
     const torn = await countTornUploads(folder);
     const history = readHistory(folder.journal);
-    const shared = isShared(history.stored, Temporal.Now.instant());
+    const shared = isShared(history.stored, now.toInstant());
     return {
       kind: "read",
       folder: path,

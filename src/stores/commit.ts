@@ -8,6 +8,7 @@ import {
 } from "../rotation/archive_name.ts";
 import { labelFor } from "../rotation/label.ts";
 import { removeIfPresent, syncFolder, writeDurably } from "../system/durable.ts";
+import { localNow } from "../system/local_time.ts";
 import { isSameAt } from "../system/same_file.ts";
 import type { FolderContents, StorageFolder } from "./folder.ts";
 import {
@@ -24,9 +25,9 @@ import { formatSidecar, readSidecar } from "./sidecar.ts";
 import { lockWaitSeconds, UploadLock } from "./upload_lock.ts";
 
 /** The storage host's local time. */
-export type Clock = () => Temporal.PlainDateTime;
+export type Clock = () => Temporal.PlainDateTime | Promise<Temporal.PlainDateTime>;
 
-export const systemClock: Clock = () => Temporal.Now.plainDateTimeISO();
+export const systemClock: Clock = async () => (await localNow()).toPlainDateTime();
 
 /**
  * Make a completed upload an archive: the commit protocol.
@@ -237,7 +238,7 @@ async function publish(
   const seconds = new Set(archives.filter(hasSeconds).map(({ stamp }) => stamp));
   const minutes = new Set(archives.map(({ stamp }) => stamp.slice(0, 12)));
   for (let attempt = 0; attempt < nameTries; attempt++) {
-    const now = clock();
+    const now = await clock();
     const stamp = stampOf(now);
     const label = labelFor(now, stamps, folder.policy);
     const withoutSeconds = attempt === 0 && !minutes.has(stamp.slice(0, 12));

@@ -11,10 +11,14 @@ import { readSummary } from "./manifest.ts";
 import type { ListedArchive, Listing } from "./mod.ts";
 import { readVerifications } from "./verifications.ts";
 
-/** The archives of a storage folder, oldest first, and what else lies there. */
-export function listFolder(folder: StorageFolder): Listing {
+/**
+ * The archives of a storage folder, oldest first, and what else lies there.
+ *
+ * @param time the local time
+ */
+export function listFolder(folder: StorageFolder, time: Temporal.ZonedDateTime): Listing {
   const { archives, sidecars, foreign } = folder.contents();
-  const now = stampOf(Temporal.Now.plainDateTimeISO());
+  const now = stampOf(time.toPlainDateTime());
   const { known, ...problem } = verificationsOf(folder, archives);
   const listed: ListedArchive[] = [];
   for (const { name, stamp, label, kind } of [...archives].sort(compareArchives)) {

@@ -1,5 +1,6 @@
 import { isSubvolumeArchive } from "../rotation/archive_name.ts";
 import { rotateFolder } from "../rotation/rotate.ts";
+import { localNow } from "../system/local_time.ts";
 import type { RunId } from "../system/run_id.ts";
 import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
@@ -79,7 +80,7 @@ export class LocalStore implements Store {
   }
 
   async list(): Promise<Listing> {
-    return listFolder(await this.#open());
+    return listFolder(await this.#open(), await localNow());
   }
 
   async rotate(options: { dryRun: boolean }): Promise<RotationReport> {

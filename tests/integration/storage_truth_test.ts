@@ -163,7 +163,7 @@ Deno.test("row 77: a size that has collapsed stays a warning until it is accepte
   };
   await night(1 << 20);
   for (let count = 0; count < 3; count++) {
-    await night(100_000);
+    await night(300_000);
     assertMatch(await problems(), /^shrunk to \d+ %$/);
   }
   const [large] = archivesIn(storage);
@@ -171,7 +171,7 @@ Deno.test("row 77: a size that has collapsed stays a warning until it is accepte
   assertMatch(await problems(), /^shrunk to \d+ %$/);
   assertEquals((await plasma(["status", "--accept", "nobody", storage])).code, 3);
   assertEquals(await problems("--accept", "web"), "");
-  await night(100_000);
+  await night(300_000);
   assertEquals(await problems(), "");
   await night(20_000);
   assertMatch(await problems(), /^shrunk/);
