@@ -16,7 +16,7 @@ import { type Findings, hookOptions, type Run, type RunContext } from "./context
 import { runAllHooks, runHooks } from "./hooks.ts";
 import { retrying } from "./retry.ts";
 import { remarksOnOthers, remarksOnRoom } from "./remarks.ts";
-import { requireRunTools } from "./run_tools.ts";
+import { requireAnswer, requireRunTools } from "./run_tools.ts";
 import { maySendDirectly } from "./send_directly.ts";
 import { agentOf, ownPaths, requireTrustedFiles, type Settings } from "./settings.ts";
 import { requireTempfileWay, stagingPath } from "./staging.ts";
@@ -131,6 +131,7 @@ async function runLocked(given: Settings, context: RunContext, outcome: Outcome)
   const { destination, config } = settings;
   const name = describeDestination(destination);
   await requireRunTools(destination);
+  await requireAnswer(destination);
   const { machine, problem } = await machineIdentity();
   if (problem !== undefined) {
     context.log.warning(`machine-id and host name stand in for an identity of our own: ${problem}`);

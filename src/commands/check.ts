@@ -1,7 +1,7 @@
 import { checkSource } from "../backup/check_source.ts";
 import { Checkup, type Finding } from "../backup/checkup.ts";
 import { remarksOnOthers, remarksOnRoom } from "../backup/remarks.ts";
-import { requireRunTools } from "../backup/run_tools.ts";
+import { requireAnswer, requireRunTools } from "../backup/run_tools.ts";
 import { agentOf, loadSettings, requireTrustedFiles, type Settings } from "../backup/settings.ts";
 import { checkTempfile } from "../backup/staging.ts";
 import { parseCommandLine } from "../cli/args.ts";
@@ -91,6 +91,7 @@ async function checkStorage(
   place: RunPlace | undefined,
 ): Promise<void> {
   await checkup.look("storage", async () => {
+    await requireAnswer(destination);
     const folder = place === undefined ? {} : { folder: place.folder };
     await using store = await openStore(destination, folder);
     const { machine } = await machineIdentity();

@@ -60,7 +60,10 @@ if [ -n "$view" ]; then
   if [ -n "$(mounts | unguarded)" ]; then
     mounts | cut -d ' ' -f 5 | sed 's/%/%%/g' | while read -r point; do
       point=$(printf "\${point}x")
-      mount -n -o remount,bind,nosymfollow "\${point%x}" || exit
+      mount -n -o remount,bind,nosymfollow "\${point%x}" || {
+        echo "\${point%x}: another mount may hide it: unmount one of them for the restore" >&2
+        exit 1
+      }
     done || fail "cannot forbid links on a mount in $path"
     [ -z "$(mounts | tac | sort -s -u -k 5,5 | unguarded)" ] ||
       fail "something was mounted in $path meanwhile"

@@ -1,4 +1,5 @@
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
+import { probeSeconds, readHiddenMounts, withinSeconds } from "../system/mounts.ts";
 import { isWithin } from "../system/paths.ts";
 import type { Place } from "./mod.ts";
 
@@ -21,8 +22,12 @@ export async function checkFolders(folders: readonly string[]): Promise<string[]
   const faults: string[] = [];
   for (const folder of folders) {
     try {
-      const { isSymlink } = await Deno.lstat(folder);
-      if (!isSymlink) continue;
+      const found = await withinSeconds(Deno.lstat(folder), probeSeconds, undefined);
+      if (found === undefined) {
+        faults.push(`${folder} does not answer (is the server or program behind its mount gone?)`);
+        continue;
+      }
+      if (!found.isSymlink) continue;
       const target = await Deno.readLink(folder);
       notices.push(`${folder} is a symbolic link to ${target}: only the link itself is archived`);
     } catch (error) {
@@ -30,9 +35,15 @@ export async function checkFolders(folders: readonly string[]): Promise<string[]
       faults.push(`${folder} ${reason}`);
     }
   }
+  const hidden = faults.length === 0 ? await readHiddenMounts(folders) : [];
+  notices.push(
+    ...hidden.map(({ path, type }) =>
+      `a filesystem (${type}) at ${path} is not archived: another one is mounted over it`
+    ),
+  );
   if (faults.length === 0) return notices;
   throw new PlasmaError("source", `configured to be archived, but ${faults.join(", ")}`, {
-    remedy: 'create it, or take it out of "folders"',
+    remedy: 'mend that, or take it out of "folders"',
     code: "source",
   });
 }

@@ -15,8 +15,10 @@ export async function localNow(): Promise<Temporal.ZonedDateTime> {
 let zone: Promise<string> | undefined;
 
 async function localZone(): Promise<string> {
+  // An empty TZ is no zone to Temporal.
+  if (isUtc()) return "UTC";
   const known = Temporal.Now.timeZoneId();
-  if (known !== "UTC" || isUtc()) return known;
+  if (known !== "UTC") return known;
   const { exit, stdout, messages } = await run({ program: "sh", args: ["-c", "date +%:z"] });
   const [offset] = /^[+-]\d\d:\d\d(?=\n)/.exec(new TextDecoder().decode(stdout)) ?? [];
   if (exit.code === 0 && offset !== undefined) return offset === "+00:00" ? known : offset;

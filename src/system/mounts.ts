@@ -21,12 +21,31 @@ export interface Mount {
 
 /** The mounts that can be reached by their path, in the order in which they were made. */
 export async function readMounts(): Promise<Mount[]> {
+  return visibleMounts(await readAllMounts());
+}
+
+/**
+ * Mounts below folders that cannot be reached because other filesystems are mounted over them: what is
+ * in them is not archived.
+ */
+export async function readHiddenMounts(folders: readonly string[]): Promise<Mount[]> {
+  const all = await readAllMounts();
+  const visible = visibleMounts(all);
+  return all.filter((mount) =>
+    !visible.includes(mount) && !isPseudo(mount) &&
+    folders.some((folder) => isWithin(mount.path, folder)) &&
+    // Programs that confine others mount a folder over itself.
+    mountOf(mount.path, visible)?.device !== mount.device
+  );
+}
+
+async function readAllMounts(): Promise<Mount[]> {
   // Deno keeps /proc from programs that may not do everything; cat(1) is in our own namespace too.
   const { exit, stdout, messages } = await run({ program: "cat", args: ["/proc/self/mountinfo"] });
   if (exit.code !== 0) {
     throw new PlasmaError("source", `cannot read /proc/self/mountinfo: ${messages.tail}`);
   }
-  return visibleMounts(parseMountinfo(new TextDecoder().decode(stdout)));
+  return parseMountinfo(new TextDecoder().decode(stdout));
 }
 
 /** Parse the text of /proc/self/mountinfo. */
@@ -159,7 +178,7 @@ export function pseudoReason(mount: Mount): Skip | undefined {
 }
 
 /** A mount that does not answer within this time is taken for one that never will. */
-const probeSeconds = 10;
+export const probeSeconds = 10;
 
 /**
  * Find the mounts that cannot be entered: of a FUSE filesystem its user may keep even root out, and
@@ -193,7 +212,12 @@ async function whyUnreadable(path: string): Promise<string | undefined> {
   }
 }
 
-async function withinSeconds<T>(work: Promise<T>, seconds: number, otherwise: T): Promise<T> {
+/** What comes of something that may hang, or else what stands for that it does. */
+export async function withinSeconds<T>(
+  work: Promise<T>,
+  seconds: number,
+  otherwise: T,
+): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<T>((resolve) => {
     timer = setTimeout(() => resolve(otherwise), seconds * 1000);
