@@ -26,7 +26,8 @@ archive is printed to standard output.
   --to DEST      no config: store the FOLDERs in /folder, user@host:/folder or
                  ssh://user@host:port/folder; a local folder is made if it does not exist
   --dry-run      only show what would be archived, and how
-  --json         print the result as JSON: archive, bytes, seconds, sha256, warnings, deleted
+  --json         print the result as JSON: archive, bytes, seconds, sha256, folders (what of
+                 each was archived), warnings, deleted
 
 With --to also, as in the config:
   --strategy NAME (${strategyNames.join(", ")}; default: tar),

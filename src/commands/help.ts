@@ -32,7 +32,7 @@ Everywhere:
 Exit status:
   0      done
   1      failed, nothing new was stored
-  2      bad command line or config, nothing was touched
+  2      bad command line or config, or a program or key is missing; nothing was touched
   3      stored, but something else went wrong (rotation, clean-up, a hook,
          or files changed while they were read)
   4      another run holds the lock

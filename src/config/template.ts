@@ -9,6 +9,9 @@ export const agentConfigTemplate = `// The config of plasma-agent. Check it with
   "strategy": "tar",
   "exclude": ["/var/cache", "/var/tmp", "*.tmp"],
   "compression": "zstd",
+  // Logs change while "tar" reads them: they are named, and that is no failure. With "problem", the
+  // default, it is one (status 3): for when what writes is stopped before.
+  "changedFiles": "warning",
 
   // Where it is stored. Without "ssh" remoteFolder is a folder on this machine.
   "ssh": { "host": "backup.example.org", "login": "plasma" },

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
-import { createPrivate, removeIfPresent, syncFolder } from "../system/durable.ts";
+import { createPrivate, removeIfPresent } from "../system/durable.ts";
 import { isProbe, probeName, type StorageFolder } from "./folder.ts";
 import { hardLinksError } from "./hard_links.ts";
 
@@ -22,14 +22,13 @@ export function probeStorage(folder: StorageFolder): void {
     const file = createPrivate(path);
     try {
       fs.writeSync(file, new Uint8Array(4096));
-      fs.fsyncSync(file);
+      fs.fdatasyncSync(file);
       // Where an archive gets its name.
       link(path, `${folder.path}/${name}`, folder);
     } finally {
       fs.closeSync(file);
       removeIfPresent(path);
     }
-    syncFolder(folder.path);
   } catch (error) {
     if (error instanceof PlasmaError) throw error;
     throw new PlasmaError("storage", `cannot write to ${folder.path}: ${reasonOf(error)}`, {
