@@ -1,60 +1,97 @@
 import fs from "node:fs";
+import { errorCode } from "../errors.ts";
 import type { MemberCounter } from "../strategies/member_counter.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
 import type { Producer } from "../system/pipeline.ts";
 import type { ByteSource } from "./byte_source.ts";
 
+/** What a pipe holds, pipe(7): some 600 members. */
+const pipeBytes = 64 << 10;
+
+/**
+ * After so many milliseconds the pipe is emptied again, the sooner the more was in it. tar writes each line
+ * by itself: whoever waits for it is woken by each, which would cost more than all the rest.
+ */
+const pauses = { busy: 2, idle: 10 } as const;
+
 /** The list of what tar archives, which it writes into a pipe while it works. */
 export class MemberList implements Disposable {
   readonly #pipe: NamedPipe;
-  readonly #read: Promise<void>;
+  readonly #counter: MemberCounter;
+  readonly #file: number;
+  readonly #block = new Uint8Array(pipeBytes);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isOpen = true;
 
-  private constructor(pipe: NamedPipe, read: Promise<void>) {
+  private constructor(pipe: NamedPipe, counter: MemberCounter) {
     this.#pipe = pipe;
-    this.#read = read;
+    this.#counter = counter;
+    this.#file = fs.openSync(pipe.path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    this.#poll();
   }
 
   /** @param folder a private folder for the pipe */
   static async begin(counter: MemberCounter, folder: string): Promise<MemberList> {
     const [pipe] = await NamedPipe.make(folder, ["members"]);
     counter.reset();
-    const stream = fs.createReadStream(pipe!.path, { highWaterMark: 1 << 18 });
-    const read = new Promise<void>((resolve, reject) => {
-      stream.on("data", (chunk) => counter.add(chunk as Uint8Array));
-      stream.once("end", () => resolve());
-      stream.once("error", reject);
-    });
-    read.catch(() => {});
-    return new MemberList(pipe!, read);
+    return new MemberList(pipe!, counter);
   }
 
-  /** What makes tar write the list. */
+  /** What makes tar write the list. In local time each line would cost a look at /etc/localtime. */
   get flags(): readonly string[] {
-    return ["--verbose", "--verbose", `--index-file=${this.#pipe.path}`];
+    return ["--verbose", "--verbose", "--utc", `--index-file=${this.#pipe.path}`];
+  }
+
+  #poll(): void {
+    const bytes = this.#empty();
+    const pause = bytes > pipeBytes / 16 ? pauses.busy : pauses.idle;
+    this.#timer = setTimeout(() => this.#poll(), pause);
+  }
+
+  /** Count all that is in the pipe now. Returns how much that was, in bytes. */
+  #empty(): number {
+    let sum = 0;
+    for (;;) {
+      const length = this.#read();
+      if (length === 0) return sum;
+      this.#counter.add(this.#block.subarray(0, length));
+      sum += length;
+      if (length < pipeBytes / 2) return sum;
+    }
+  }
+
+  #read(): number {
+    try {
+      return fs.readSync(this.#file, this.#block, 0, pipeBytes, null);
+    } catch (error) {
+      if (errorCode(error) === "EAGAIN") return 0;
+      throw error;
+    }
   }
 
   /** The same bytes; when they have come to their end, the whole list was read. */
   follow(producer: Producer): ByteSource {
-    const end = () => this[Symbol.dispose]();
-    void producer.programs.children[0]!.exited.then(end);
     return {
       path: producer.path,
       onOpen: () => producer.onOpen(),
       kill: () => producer.kill(),
       finish: async () => {
         const warnings = await producer.finish();
-        await this.#read;
+        this.#empty();
         return warnings;
       },
-      async [Symbol.asyncDispose]() {
+      [Symbol.asyncDispose]: async () => {
         await producer[Symbol.asyncDispose]();
-        end();
+        this[Symbol.dispose]();
       },
     };
   }
 
-  /** As long as we hold the pipe it does not come to its end. */
   [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    clearTimeout(this.#timer);
+    fs.closeSync(this.#file);
     this.#pipe.release();
   }
 }

@@ -54,11 +54,14 @@ export class MemberCounter {
   }
 
   #count(line: string): void {
-    const [, type, size, name] = /^(.)\S+ +\S+ +(\S+) \S+ \S+ (?:\.\/)?([^]*)$/.exec(line) ?? [];
-    if (name === undefined) return;
-    const bytes = type === "-" || type === "C" ? Number(size) : 0;
+    const size = afterFields(line, 0, 2);
+    const start = afterFields(line, size, 3);
+    if (start >= line.length) return;
+    const name = line.startsWith("./", start) ? start + 2 : start;
+    const isFile = line[0] === "-" || line[0] === "C";
+    const bytes = isFile ? parseInt(line.slice(size, size + longestSize), 10) : 0;
     for (const count of this.#counts) {
-      if (!isOf(name, count.name)) continue;
+      if (!isOf(line, name, count.name)) continue;
       count.entries++;
       count.bytes += bytes;
     }
@@ -69,11 +72,26 @@ export class MemberCounter {
   }
 }
 
+/** No size of a file has more digits. */
+const longestSize = 20;
+
+/** Where the next field of a line begins after so many: only those before the name are padded. */
+function afterFields(line: string, from: number, count: number): number {
+  let at = from;
+  for (let field = 0; field < count; field++) {
+    const end = line.indexOf(" ", at);
+    if (end < 0) return line.length;
+    at = end + 1;
+    if (field + 1 < count || count === 2) { while (line[at] === " ") at++; }
+  }
+  return at;
+}
+
 /** Whether a member is a folder, or below it. What follows on a link's name stands after " -> ". */
-function isOf(member: string, folder: string): boolean {
+function isOf(line: string, start: number, folder: string): boolean {
   if (folder === "") return true;
-  if (!member.startsWith(folder)) return false;
-  const next = member[folder.length];
-  return next === undefined || next === "/" ||
-    /^ (?:->|link to) /.test(member.slice(folder.length));
+  if (!line.startsWith(folder, start)) return false;
+  const end = start + folder.length;
+  return end === line.length || line[end] === "/" || line.startsWith(" -> ", end) ||
+    line.startsWith(" link to ", end);
 }
