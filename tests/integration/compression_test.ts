@@ -82,7 +82,20 @@ testThatNeeds(needs, "row 11: a missing compressor is named, and nothing is stor
   folder.write("data/file", "content");
   const bin = folder.at("bin");
   Deno.mkdirSync(bin);
-  for (const program of ["sh", "tar", "cat", "gzip", "flock", "mkfifo", "timeout", "deno", "env"]) {
+  for (
+    const program of [
+      "sh",
+      "tar",
+      "cat",
+      "gzip",
+      "flock",
+      "mkfifo",
+      "timeout",
+      "setsid",
+      "deno",
+      "env",
+    ]
+  ) {
     const { code, stdout } = await tryRun("sh", "-c", `command -v ${program}`);
     if (code === 0) Deno.symlinkSync(stdout.trim(), `${bin}/${program}`);
   }

@@ -5,7 +5,7 @@ import { assertNothingLeft, writeConfig } from "../support/runs.ts";
 import { sh } from "../support/sh.ts";
 
 /** What the program and its launcher start. */
-const tools = ["cat", "flock", "mkfifo", "sh", "ssh", "tar", "timeout"];
+const tools = ["cat", "flock", "mkfifo", "setsid", "sh", "ssh", "tar", "timeout"];
 const launcherTools = ["readlink", "stat", "getent", "id", "cut", "uname", "mkdir", "env"];
 
 /** A folder for PATH with these programs and no others. */
@@ -24,6 +24,7 @@ const packages: Record<string, string> = {
   flock: "util-linux",
   mkfifo: "coreutils",
   tar: "tar",
+  setsid: "util-linux",
   timeout: "coreutils",
 };
 

@@ -163,7 +163,7 @@ for (const program of ["btrfs", "unshare"]) {
   btrfsTest(`row 11: without the program ${program} the run is refused`, async (site) => {
     await makeSource(site);
     const tools =
-      "sh deno cat flock mkfifo tar timeout btrfs unshare mount umount xargs rmdir mv readlink stat getent " +
+      "sh deno cat flock mkfifo tar timeout setsid btrfs unshare mount umount xargs rmdir mv readlink stat getent " +
       "id cut uname mkdir dirname env";
     for (const tool of tools.split(" ")) {
       const path = await sh("sh", "-c", `command -v ${tool} || true`);
