@@ -4,7 +4,7 @@ import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import { explainNothing } from "../strategies/contributions.ts";
 import type { StreamSource, Survey } from "../strategies/mod.ts";
-import { countFiles } from "../strategies/tar_command.ts";
+import { countFiles } from "../strategies/judge_tar.ts";
 import { move, type Moved, type StoredBytes, type Uploaded, uploadFrom } from "./attempt.ts";
 import { type ByteSource, produce } from "./byte_source.ts";
 import { hookOptions, type Run } from "./context.ts";

@@ -1,9 +1,8 @@
 import { describeDestination } from "../config/destination.ts";
-import { describeError, PlasmaError, SignalError, stackOf, statusOf } from "../errors.ts";
+import { describeError, PlasmaError, stackOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
-import type { Contribution } from "../strategies/member_counter.ts";
 import { openStrategy, type Strategy, type Survey } from "../strategies/mod.ts";
 import { formatBytes, formatSeconds } from "../system/progress.ts";
 import { prepareTransfer } from "../system/pump_worker.ts";
@@ -12,87 +11,15 @@ import { ownerOf } from "../system/run_id.ts";
 import { RunPlace } from "../system/runtime_folder.ts";
 import { makeArchive } from "./archive.ts";
 import { discardPending } from "./commit.ts";
-import { type Findings, hookOptions, type Run, type RunContext } from "./context.ts";
+import { hookOptions, type Run, type RunContext } from "./context.ts";
 import { runAllHooks, runHooks } from "./hooks.ts";
+import { Outcome, type RunResult } from "./outcome.ts";
 import { retrying } from "./retry.ts";
 import { remarksOnOthers, remarksOnRoom } from "./remarks.ts";
 import { requireAnswer, requireRunTools } from "./run_tools.ts";
 import { maySendDirectly } from "./send_directly.ts";
 import { agentOf, ownPaths, requireTrustedFiles, type Settings } from "./settings.ts";
 import { requireTempfileWay, stagingPath } from "./staging.ts";
-
-/** How a run ended. */
-export interface RunResult {
-  readonly status: ExitStatus;
-  /** The name of the new archive; null if nothing was stored. */
-  readonly archive: string | null;
-  readonly bytes: number | null;
-  readonly sha256: string | null;
-  readonly seconds: number;
-  /** What of each configured folder is in the archive; empty if that was not counted. */
-  readonly folders: readonly Contribution[];
-  /** What is not as it should be with an archive that was stored. */
-  readonly warnings: readonly string[];
-  /** The archives that the rotation deleted. */
-  readonly deleted: readonly string[];
-  /** Why the run failed, or what went wrong after the archive was stored. */
-  readonly error: string | null;
-}
-
-/** What a run has come to so far. */
-class Outcome {
-  readonly #start = performance.now();
-  committed: Findings["committed"];
-  contributions: Findings["contributions"] = [];
-  readonly warnings: string[] = [];
-  readonly deleted: string[] = [];
-  /** Each makes the status at least 3. */
-  readonly problems: string[] = [];
-  /** The run was ended by it. */
-  failure: unknown;
-  /** `executeBefore` may have stopped services, and nothing has started them again. */
-  areServicesStopped = false;
-  /** Hooks have run: it is not so any more that nothing was touched. */
-  isBegun = false;
-  /** The hooks at the end have run. */
-  isOver = false;
-
-  get status(): ExitStatus {
-    const { failure, committed } = this;
-    if (failure instanceof SignalError) return failure.status;
-    if (failure !== undefined) {
-      if (committed !== undefined) return ExitStatus.StoredWithProblems;
-      const status = statusOf(failure);
-      return status === ExitStatus.Usage && this.isBegun ? ExitStatus.Failed : status;
-    }
-    return this.problems.length > 0 ? ExitStatus.StoredWithProblems : ExitStatus.Done;
-  }
-
-  get error(): string | undefined {
-    const failure = this.failure === undefined ? [] : [describeError(this.failure)];
-    const words = [...failure, ...this.problems];
-    return words.length === 0 ? undefined : words.join("; ");
-  }
-
-  get seconds(): number {
-    return Math.round((performance.now() - this.#start) / 10) / 100;
-  }
-
-  result(): RunResult {
-    const { status, committed, contributions, seconds, warnings, deleted, error } = this;
-    return {
-      status,
-      archive: committed?.name ?? null,
-      bytes: committed?.bytes ?? null,
-      sha256: committed?.sha256 ?? null,
-      seconds,
-      folders: committed === undefined ? [] : contributions,
-      warnings,
-      deleted,
-      error: error ?? null,
-    };
-  }
-}
 
 /**
  * Make one backup: hooks, archive, upload, commit, rotation, clean-up. Never throws. Whatever goes

@@ -1,6 +1,7 @@
 import { PlasmaError } from "../errors.ts";
 import { isSubvolumePath, type SubvolumeRecord } from "../stores/manifest.ts";
-import { judgeTar, tarFlags } from "../strategies/tar_command.ts";
+import { judgeTar } from "../strategies/judge_tar.ts";
+import { tarFlags } from "../strategies/tar_command.ts";
 import type { Stage } from "../system/pipeline.ts";
 
 /**

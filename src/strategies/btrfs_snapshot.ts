@@ -16,7 +16,8 @@ import { checkFolders, distinctFolders } from "./folders.ts";
 import { boundPaths } from "./long_paths.ts";
 import { MemberCounter } from "./member_counter.ts";
 import type { Coverage, RunMarks, Strategy, StrategyContext, StreamSource, Survey } from "./mod.ts";
-import { judgeTar, requireGnuTar, sortLine, tarCommand, type TarJob } from "./tar_command.ts";
+import { judgeTar, sortLine } from "./judge_tar.ts";
+import { requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
 
 /**
  * Archives the folders from read-only snapshots of all subvolumes in reach: the state of one instant,

@@ -1,6 +1,7 @@
 import { type Command, type Exit, start } from "../system/process.ts";
 import { isDelayedFailure } from "../system/tar_messages.ts";
-import { pathIn, strainOf, tarCommand, type TarJob } from "./tar_command.ts";
+import { pathIn, strainOf } from "./judge_tar.ts";
+import { tarCommand, type TarJob } from "./tar_command.ts";
 
 /**
  * What nobody but an attacker or a program gone mad makes: folders that are nested by the thousand. In

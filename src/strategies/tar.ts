@@ -24,14 +24,8 @@ import type {
   StreamSource,
   Survey,
 } from "./mod.ts";
-import {
-  judgeTar,
-  patternList,
-  requireGnuTar,
-  sortLine,
-  tarCommand,
-  type TarJob,
-} from "./tar_command.ts";
+import { judgeTar, sortLine } from "./judge_tar.ts";
+import { patternList, requireGnuTar, tarCommand, type TarJob } from "./tar_command.ts";
 
 /** Snapshots of the strategies for btrfs, seen where the top level is mounted, see run_id.ts. */
 const ownSnapshots = `.plasma/${"[0-9]".repeat(8)}T${"[0-9]".repeat(6)}Z-*-*-*`;

@@ -1,11 +1,9 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { PlasmaError } from "../../../src/errors.ts";
+import { countFiles, judgeTar, sortLine } from "../../../src/strategies/judge_tar.ts";
 import {
-  countFiles,
-  judgeTar,
   patternList,
   requireGnuTar,
-  sortLine,
   tarCommand,
   type TarJob,
 } from "../../../src/strategies/tar_command.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import fs from "node:fs";
 import { PlasmaError } from "../../../src/errors.ts";
-import { judgeTar } from "../../../src/strategies/tar_command.ts";
+import { judgeTar } from "../../../src/strategies/judge_tar.ts";
 import { Producer, type Stage, strictStage } from "../../../src/system/pipeline.ts";
 import { namesIn, TemporaryFolder } from "../../support/folders.ts";
 
