@@ -1,33 +1,28 @@
 import fs from "node:fs";
-import { errorCode, PlasmaError, reasonOf } from "../errors.ts";
+import { errorCode, isNotFound, PlasmaError, reasonOf } from "../errors.ts";
 import { createPrivate, removeIfPresent } from "../system/durable.ts";
 import { isProbe, probeName, type StorageFolder } from "./folder.ts";
 import { hardLinksError } from "./hard_links.ts";
 
-/** Another probe may be at work: what it has made is younger, in milliseconds. */
-const leftoverMs = 600_000;
+/** So often another probe may take ours for a leftover. */
+const mostTries = 5;
 
 /**
  * Make sure that an archive could be stored now: make a file, write, sync, link and remove it, as an upload
- * and its commit do. Leaves nothing.
+ * and its commit do. Leaves nothing, and removes what a probe that was killed has left.
  *
  * @throws {PlasmaError} that says what cannot be done, and why
  */
 export function probeStorage(folder: StorageFolder): void {
   folder.prepare();
-  const name = probeName();
-  const path = `${folder.incoming}/${name}`;
   try {
-    for (const where of [folder.incoming, folder.path]) removeLeftovers(where);
-    const file = createPrivate(path);
-    try {
-      fs.writeSync(file, new Uint8Array(4096));
-      fs.fdatasyncSync(file);
-      // Where an archive gets its name.
-      link(path, `${folder.path}/${name}`, folder);
-    } finally {
-      fs.closeSync(file);
-      removeIfPresent(path);
+    for (let attempt = 1;; attempt++) {
+      for (const where of [folder.incoming, folder.path]) removeProbes(where);
+      try {
+        return probe(folder);
+      } catch (error) {
+        if (!isNotFound(error) || attempt === mostTries) throw error;
+      }
     }
   } catch (error) {
     if (error instanceof PlasmaError) throw error;
@@ -35,6 +30,21 @@ export function probeStorage(folder: StorageFolder): void {
       code: errorCode(error) ?? "failed",
       cause: error,
     });
+  }
+}
+
+function probe(folder: StorageFolder): void {
+  const name = probeName();
+  const path = `${folder.incoming}/${name}`;
+  const file = createPrivate(path);
+  try {
+    fs.writeSync(file, new Uint8Array(4096));
+    fs.fdatasyncSync(file);
+    // Where an archive gets its name.
+    link(path, `${folder.path}/${name}`, folder);
+  } finally {
+    fs.closeSync(file);
+    removeIfPresent(path);
   }
 }
 
@@ -46,7 +56,7 @@ function link(from: string, to: string, folder: StorageFolder): void {
     if (!noLinks.includes(errorCode(error) ?? "") || isImmutable(folder)) throw error;
     throw hardLinksError(folder.path, error);
   }
-  Deno.removeSync(to);
+  removeIfPresent(to);
 }
 
 const noLinks: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"];
@@ -63,12 +73,9 @@ function isImmutable({ path }: StorageFolder): boolean {
   }
 }
 
-function removeLeftovers(folder: string): void {
+function removeProbes(folder: string): void {
   for (const { name, isFile } of Deno.readDirSync(folder)) {
-    if (!isFile || !isProbe(name)) continue;
-    const path = `${folder}/${name}`;
-    const { mtimeMs } = fs.lstatSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: Infinity };
-    if (Date.now() - mtimeMs > leftoverMs) removeIfPresent(path);
+    if (isFile && isProbe(name)) removeIfPresent(`${folder}/${name}`);
   }
 }
 

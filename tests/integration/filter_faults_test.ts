@@ -64,7 +64,7 @@ for (const [program, more] of Object.entries(needed)) {
       ...more,
     });
     const tools =
-      "cat flock mkfifo sh tar timeout readlink stat getent id cut uname mkdir env deno";
+      "cat flock mkfifo setsid sh tar timeout readlink stat getent id cut uname mkdir env deno";
     Deno.mkdirSync(folder.at("bin"));
     for (const tool of tools.split(" ")) {
       const { stdout } = await tryRun("sh", "-c", `command -v ${tool}`);
