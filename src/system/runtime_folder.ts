@@ -1,3 +1,4 @@
+import fs from "node:fs";
 import { PlasmaError, reasonOf } from "../errors.ts";
 import { makePrivateFolder } from "./durable.ts";
 import { machineIdentity } from "./identity.ts";
@@ -86,7 +87,22 @@ async function sweep(base: string, own: RunOwner): Promise<void> {
     const isDead = name.startsWith(pipeFolderPrefix)
       ? isOld(path) && !await isLocked(`${path}/${pipeFolderLock}`)
       : runOwner(name) !== undefined && !await isAlive(name, own);
-    if (isDirectory && isDead) removeTree(path);
+    if (!isDirectory || !isDead) continue;
+    wakeWriters(path);
+    removeTree(path);
+  }
+}
+
+/** A program that a dead run has left may wait for a reader of its pipe for ever: it goes on, and ends. */
+function wakeWriters(folder: string): void {
+  for (const { name } of Deno.readDirSync(folder)) {
+    const path = `${folder}/${name}`;
+    try {
+      if (!Deno.lstatSync(path).isFifo) continue;
+      fs.closeSync(fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK));
+    } catch {
+      // It is removed anyway.
+    }
   }
 }
 
