@@ -172,6 +172,7 @@ for (const strategy of ["tar", "btrfs-snapshot"]) {
         const told = site.at("told");
         const config = site.config([at("full"), at("outer"), at(name)], {
           strategy,
+          remoteFolder: site.addStorage(`storage of ${name.replace("/", " ")}`),
           ...more,
           executeAlways: [`printf %s "$PLASMA_WARNINGS" >${told}`],
         });
