@@ -43,12 +43,17 @@ async function main(args: readonly string[]): Promise<ExitStatus> {
   }
 }
 
-/** Flags may come before the command: it is the first word that is the name of one. */
+/** Flags after which the next word is no value of theirs. */
+const withoutValue =
+  /^--(?:all|deep|dry-run|exclude-caches|into-existing|json|no-color|quiet|untrusted|verbose)$|^-[a-z]+$|=/;
+
+/** Flags may come before the command. */
 function commandFirst(words: readonly string[]): readonly string[] {
   if (words[0]?.startsWith("-") !== true) return words;
   if (words.every((word) => word.startsWith("-")) && isHelpWanted(words)) return ["help"];
-  const known = words.findIndex((word) => commands.some(({ name }) => name === word));
-  const at = Math.max(0, known >= 0 ? known : words.findIndex((word) => !word.startsWith("-")));
+  let at = 0;
+  while (words[at]?.startsWith("-")) at += withoutValue.test(words[at]!) ? 1 : 2;
+  if (at >= words.length) at = 0;
   return [words[at]!, ...words.slice(0, at), ...words.slice(at + 1)];
 }
 

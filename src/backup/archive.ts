@@ -105,10 +105,11 @@ function problemsIn(warnings: readonly string[], { changedFiles }: AgentConfig):
 /** Services may go on: as soon as the source is frozen, or else when it has been read. */
 async function runAfterSnapshot(run: Run): Promise<void> {
   run.outcome.areServicesStopped = false;
+  // A first signal does not break it off: what was stopped is started again.
   const problems = await runAllHooks(
     "executeAfterSnapshot",
     run.config.executeAfterSnapshot,
-    hookOptions(run, {}),
+    { ...hookOptions(run, {}), signal: run.hookSignal },
   );
   run.outcome.problems.push(...problems.map(describeError));
 }

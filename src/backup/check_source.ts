@@ -1,7 +1,12 @@
 import { explainNothing } from "../strategies/contributions.ts";
-import type { MemberCounter } from "../strategies/member_counter.ts";
-import { type Coverage, openStrategy, type Source, type Survey } from "../strategies/mod.ts";
-import { type Command, start } from "../system/process.ts";
+import {
+  type Coverage,
+  openStrategy,
+  type Source,
+  type StreamSource,
+  type Survey,
+} from "../strategies/mod.ts";
+import { start } from "../system/process.ts";
 import { formatBytes } from "../system/progress.ts";
 import type { RunPlace } from "../system/runtime_folder.ts";
 import type { Checkup } from "./checkup.ts";
@@ -56,9 +61,7 @@ async function tryOut(checkup: Checkup, survey: Survey, place: RunPlace): Promis
   });
   for (const source of sources) {
     try {
-      if (source.archives === "stream" && source.command !== undefined && source.counter) {
-        await listMembers(checkup, source.command, source.counter);
-      }
+      if (source.archives === "stream") await listMembers(checkup, source);
     } finally {
       checkup.add("source", "failed", await source.close());
     }
@@ -68,33 +71,39 @@ async function tryOut(checkup: Checkup, survey: Survey, place: RunPlace): Promis
 /** Whoever asks waits no longer than this. */
 const longestListSeconds = 120;
 
-/** What a run would archive of each folder. */
-async function listMembers(
-  checkup: Checkup,
-  { args, ...command }: Command,
-  counter: MemberCounter,
-): Promise<void> {
+/** What a run would archive of each folder, and what tar would say of it. */
+async function listMembers(checkup: Checkup, source: StreamSource): Promise<void> {
+  const { command, counter, sort } = source;
+  if (command === undefined || counter === undefined) return;
   // GNU tar reads no file for an archive that goes to /dev/null, and the list to standard output.
-  const flags = args.map((word) => word === "--file=-" ? "--file=/dev/null" : word);
-  const lister = { ...command, args: [...flags, "--verbose", "--verbose"] };
+  const flags = command.args.map((word) => word === "--file=-" ? "--file=/dev/null" : word);
+  const lister = { ...command, args: [...flags, "--verbose", "--verbose", "--utc"] };
   counter.reset();
-  const child = await start(lister, { stdout: "pipe" });
+  const child = await start(lister, { stdout: "pipe", sort });
   child.process.stdout!.on("data", (chunk: Uint8Array) => counter.add(chunk));
   let isWhole = true;
   const timer = setTimeout(() => {
     isWhole = false;
     child.kill("SIGKILL");
   }, longestListSeconds * 1000);
-  await child.exited;
+  const exit = await child.exited;
   clearTimeout(timer);
+  if (isWhole) {
+    await checkup.look("contents", () => {
+      checkup.add("contents", "warning", source.judge(exit, child.messages.lines));
+      return "can be listed";
+    });
+  }
   for (const one of counter.contributions) {
     const { folder, entries, bytes } = one;
     const nothing = isWhole ? await explainNothing(one) : undefined;
     const more = isWhole ? "" : ", and more: there was no time to list it all";
-    if (nothing !== undefined) checkup.add("contents", "warning", [nothing]);
-    else {
-      const words = `${folder}: ${entries} entries, ${formatBytes(bytes)}${more}`;
-      checkup.add("contents", "ok", [words]);
-    }
+    const words = `${folder}: ${entries} entries, ${formatBytes(bytes)}${more}`;
+    if (nothing === undefined) checkup.add("contents", "ok", [words]);
+    else checkup.add("contents", "warning", [nothing]);
+  }
+  // Only reading tells, and that takes as long as a backup.
+  if (Deno.uid() !== 0) {
+    checkup.add("contents", "warning", ["whether this user may read each file was not tried"]);
   }
 }

@@ -83,7 +83,7 @@ async function runLocked(given: Settings, context: RunContext, outcome: Outcome)
   const filters = await openFilters(config);
   context.prepareStore?.();
   try {
-    const agent = agentOf(machine, config);
+    const agent = agentOf(machine, settings);
     await runStages({ ...settings, ...context, agent, place, store, strategy, filters, outcome });
   } catch (error) {
     outcome.failure = await causeOf(error, context);

@@ -8,6 +8,8 @@ import { requireTrusted } from "../system/trusted.ts";
 /** What a run is to do. */
 export interface Settings {
   readonly config: AgentConfig;
+  /** The path of the config; undefined for a run without one. */
+  readonly file?: string;
   readonly destination: Destination;
 }
 
@@ -22,7 +24,7 @@ export async function loadSettings(file: string | undefined): Promise<Settings> 
   const path = file ?? await findConfig();
   requireTrusted(fromHere(path), "config", "the config");
   const config = await loadConfig(path, agentSchema);
-  return { config, destination: destinationOf(config) };
+  return { config, file: fromHere(path), destination: destinationOf(config) };
 }
 
 /**
@@ -64,11 +66,11 @@ async function findConfig(): Promise<string> {
 }
 
 /**
- * Who stores: eight hexadecimal digits for the machine and user, and what is archived. Two configs are two
- * agents, and their archives do not belong into one folder.
+ * Who stores: eight hexadecimal digits for the machine and user, and the config. Two configs are two
+ * agents, and their archives do not belong into one folder; all runs without one are a third.
  */
-export function agentOf(machine: string, { folders, strategy }: AgentConfig): string {
-  return digest(JSON.stringify([machine, strategy, [...folders].sort()]));
+export function agentOf(machine: string, { file = "" }: Settings): string {
+  return digest(JSON.stringify([machine, file]));
 }
 
 /** What the run writes itself must not be archived: it would grow while it is read. */

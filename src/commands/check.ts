@@ -87,9 +87,10 @@ async function look(checkup: Checkup, settings: Settings): Promise<void> {
 
 async function checkStorage(
   checkup: Checkup,
-  { config, destination }: Settings,
+  settings: Settings,
   place: RunPlace | undefined,
 ): Promise<void> {
+  const { config, destination } = settings;
   await checkup.look("storage", async () => {
     await requireAnswer(destination);
     const folder = place === undefined ? {} : { folder: place.folder };
@@ -98,7 +99,7 @@ async function checkStorage(
     const state = await store.hello({
       subvolumes: config.strategy === "btrfs-send",
       probe: true,
-      agent: agentOf(machine, config),
+      agent: agentOf(machine, settings),
     });
     const newest = state.newestBytes === undefined
       ? "no archive yet"

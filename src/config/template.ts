@@ -2,7 +2,7 @@
 export const agentConfigTemplate = `// The config of plasma-agent. Check it with: plasma check
 {
   // What is archived: absolute paths.
-  "folders": ["/etc", "/home", "/root", "/srv", "/var"],
+  "folders": ["/etc", "/home", "/root", "/var"],
 
   // How: "btrfs-snapshot" freezes the filesystem first, "btrfs-send" sends only what has
   // changed to a storage that is on btrfs too, "tar" reads the files as they are.

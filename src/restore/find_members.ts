@@ -1,6 +1,7 @@
 import { PlasmaError, UsageError } from "../errors.ts";
 import { escapeName, unescapeName } from "./deep.ts";
 import { listStage } from "./extract.ts";
+import { Glob } from "./glob.ts";
 import { type Reading, readInto } from "./read_into.ts";
 
 /**
@@ -53,7 +54,7 @@ const longestMember = 4 * 4095;
 class Finder {
   readonly #name: string;
   readonly #plain: string;
-  readonly #pattern: RegExp;
+  readonly #pattern: Glob;
   readonly #matches: string[] = [];
   #isPlain = false;
   #isEscaped = false;
@@ -61,15 +62,15 @@ class Finder {
   constructor(name: string) {
     this.#name = name;
     this.#plain = escapeName(name);
-    this.#pattern = patternOf(name);
+    this.#pattern = new Glob(name);
   }
 
   look(member: string): void {
     this.#isPlain ||= isBelow(member, this.#plain);
     this.#isEscaped ||= isBelow(member, this.#name);
     if (isBelow(member, this.#matches.at(-1)) || this.#matches.length > mostMembers) return;
-    // Longer ones no file can have; made on purpose they would take hours.
-    if (member.length <= longestMember && this.#pattern.test(member)) this.#matches.push(member);
+    // Longer ones no file can have.
+    if (member.length <= longestMember && this.#pattern.fits(member)) this.#matches.push(member);
   }
 
   /** The escaped names of what is meant: nearer to the letter comes first. */
@@ -82,26 +83,6 @@ class Finder {
     });
   }
 }
-
-/** A pattern of a shell as it fits to escaped names, and to what lies below them. */
-function patternOf(pattern: string): RegExp {
-  const source = [...pattern.matchAll(/\*\*|\*|\?|\[[!^]?\]?[^\]]*\]|\\?./gsu)].map(([token]) => {
-    if (token === "**") return ".*";
-    if (token === "*") return "[^/]*";
-    // An escape stands for one byte, and a character may have several of them.
-    if (token === "?") return "(?:\\\\(?:[2][0-7]{2}|3[0-7]{2})(?:\\\\2[0-7]{2})*|\\\\.|[^/\\\\])";
-    if (token.startsWith("[") && token.length > 1) return setOf(token);
-    return literal(escapeName(token.replace(/^\\(?=[*?[\\])/, "")));
-  }).join("");
-  return new RegExp(`^${source}(?:/|$)`, "s");
-}
-
-function setOf(token: string): string {
-  const [, not, set] = /^\[([!^]?)([^]*)\]$/.exec(token) ?? [];
-  return `[${not ? "^" : ""}${(set ?? "").replaceAll(/[\\\]^[]/g, "\\$&")}]`;
-}
-
-const literal = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 
 function decodeName(escaped: string): string {
   try {

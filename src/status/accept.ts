@@ -36,7 +36,7 @@ export async function acceptSize(
   appendToJournal(journal, [{ event: "accepted", archive: newest.name, bytes: newest.bytes }]);
   if (!readHistory(journal).accepted.has(newest.name)) {
     throw new PlasmaError("status", `cannot write to the journal of ${one.folder}`, {
-      remedy: "run it as the login that stores there",
+      remedy: "run it as the login that stores there, after its first backup",
     });
   }
 }

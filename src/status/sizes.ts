@@ -26,14 +26,19 @@ export function ratioToNormal(
   if (newest === undefined || newest.kind === "btrfs") return null;
   if (history.accepted.has(newest.name)) return 1;
   let normal: number | undefined;
+  let accepted: number | undefined;
   for (const { name, kind, bytes } of withDeleted(archives, history)) {
     if (name === newest.name) break;
     if (kind !== newest.kind && (newest.bytes > 0 || kind === "btrfs")) continue;
     // An empty one excuses nothing.
     const isBack = bytes > 0 && bytes >= shrunkBelow * (normal ?? 0);
     if (isBack || history.accepted.has(name)) normal = bytes;
+    if (history.accepted.has(name)) accepted = bytes;
   }
-  return normal === undefined || normal === 0 ? null : newest.bytes / normal;
+  if (normal === undefined || normal === 0) return null;
+  const ratio = newest.bytes / normal;
+  // Sizes may alternate: what was accepted once is not told of after each larger archive again.
+  return ratio < shrunkBelow && accepted ? newest.bytes / accepted : ratio;
 }
 
 /** Archives and those that were there before, oldest first. */

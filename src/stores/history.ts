@@ -1,5 +1,4 @@
 import { type DatedEntry, readJournal } from "./journal.ts";
-import { runOwner } from "../system/run_id.ts";
 
 /** What a journal tells of archives that were stored, be they deleted since. */
 export interface History {
@@ -41,44 +40,35 @@ export function readHistory(journal: string, since = ""): History {
   return { stored, accepted };
 }
 
-function storedEntry({ archive, bytes, run, agent, time }: DatedEntry): StoredEntry {
+function storedEntry({ archive, bytes, agent, time }: DatedEntry): StoredEntry {
   const size = typeof bytes === "number" && Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : 0;
-  const by = typeof agent === "string" ? agent : ownerIn(run);
-  return { name: archive, bytes: size, agent: by, time };
-}
-
-/** Agents of before told no more. */
-function ownerIn(run: unknown): string | undefined {
-  return typeof run === "string" ? runOwner(run)?.machine : undefined;
+  return { name: archive, bytes: size, agent: typeof agent === "string" ? agent : undefined, time };
 }
 
 /** Two agents in one folder are told of for so long, in days. */
 const rememberedDays = 14;
-/** Another machine that has stored so lately is still there, in days. */
+/** Another one that has stored so lately is taken to be still there, in days. */
 const recentDays = 2;
 
 /**
- * Whether several agents, or one with several configs, store into a folder by turns: each pushes out the
- * archives of the others. A machine that was replaced by another one does not.
+ * Whether several agents, or one with several configs, store into a folder: each pushes out the archives of
+ * the others. A machine that was replaced by another one does not, after the first days.
  *
- * @param agent who asks, if he is one of them
- * @param now UTC, ISO 8601
+ * @param agent who asks, and is about to store
  */
 export function isShared(
   stored: readonly StoredEntry[],
   now: Temporal.Instant,
   agent?: string,
 ): boolean {
-  const since = before(now, rememberedDays);
-  const agents = stored.filter(({ time }) => time >= since).flatMap(({ agent }) => agent ?? []);
-  const [last] = agents;
-  if (agent !== undefined && last !== undefined && last !== agent) {
-    if (agents.includes(agent) || stored[0]!.time >= before(now, recentDays)) return true;
-  }
+  const since = (days: number) =>
+    now.subtract({ hours: 24 * days }).toString({ smallestUnit: "second" });
+  const agentsSince = (time: string) =>
+    [agent, ...stored.filter((entry) => entry.time > time).map((entry) => entry.agent)]
+      .filter((one) => one !== undefined);
+  if (new Set(agentsSince(since(recentDays))).size > 1) return true;
   // Whoever comes back after another one has not been replaced by him.
+  const agents = agentsSince(since(rememberedDays));
   const turns = agents.filter((one, index) => one !== agents[index - 1]);
   return new Set(turns).size < turns.length;
 }
-
-const before = (now: Temporal.Instant, days: number) =>
-  now.subtract({ hours: 24 * days }).toString({ smallestUnit: "second" });

@@ -37,6 +37,7 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
   try {
     const file = openPrivate(path, "append");
     try {
+      giveToOwner(file, path);
       // In one piece, at the end: others may write at the same time.
       fs.writeSync(file, new TextEncoder().encode(endsInLine(file) ? lines : `\n${lines}`));
       fs.fsyncSync(file);
@@ -46,6 +47,13 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
   } catch {
     // A full disk must not turn a good backup into a failed one.
   }
+}
+
+/** Of the folder: if root makes it, he who stores there must be able to write to it. */
+function giveToOwner(file: number, path: string): void {
+  if (Deno.uid() !== 0) return;
+  const { uid, gid } = fs.lstatSync(path.slice(0, path.lastIndexOf("/")));
+  if (fs.fstatSync(file).uid !== uid) fs.fchownSync(file, uid, gid);
 }
 
 /** False if a power cut has torn the last line. */

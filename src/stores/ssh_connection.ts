@@ -122,7 +122,10 @@ export class SshConnection {
     }
     if (text !== "") return parseAnswer(text, this.host);
     const isSilent = exit.code === 255 && messages.tail === "";
-    const { cause, remedy, code } = explainSshFailure(isSilent ? [connectionLost] : messages.lines);
+    // What ended there with another status has said why in words of its own.
+    const { cause, remedy, code } = exit.code === 255
+      ? explainSshFailure(isSilent ? [connectionLost] : messages.lines)
+      : { cause: messages.tail, remedy: undefined, code: "connection" };
     const words = cause === "" ? "" : `: ${cause}`;
     if (exit.code === 127 || exit.code === 126) {
       throw new PlasmaError(

@@ -78,8 +78,13 @@ const rules: readonly Rule[] = [
     remedy: "give this machine a key without a passphrase that the login there accepts",
   },
   {
+    words: /banner line .* invalid|invalid format|bad remote protocol version/i,
+    remedy: "what listens there is no sshd: look at host and port",
+  },
+  {
     words: /exceeded maxstartups|not allowed at this time|exchange_identification/i,
-    remedy: "look at the load of the storage host, and at MaxStartups of its sshd",
+    remedy: "look at the load of the storage host and at MaxStartups of its sshd, " +
+      "and whether it is an sshd that listens there, and lets this address in",
     code: "crowded",
   },
   {
@@ -98,6 +103,15 @@ const rules: readonly Rule[] = [
   },
 ];
 
+/** How lines begin that are ssh's own, and not of a banner, or of what a shell prints at the other end. */
+const own = new RegExp(
+  "^(?:@ |ssh: |kex_|ssh_|Connection |Connecting |client_loop|Host key |Unable to negotiate|No .* host key|" +
+    "Load key|Permissions |Warning: |The fingerprint|SHA256:|Offending|The .* host key|.* host key for .* was|" +
+    "command-line|\\S*: (?:line )?\\d+: |exec: |\\S+@\\S+: Permission denied|Received disconnect|" +
+    "Disconnected|Bad owner|Bad packet|Timeout, server|packet_write|ControlPath|bind |banner |mux_|Too many|" +
+    "the connection was lost)",
+);
+
 /** How many lines are shown of what no rule chooses from. */
 const mostLines = 3;
 
@@ -107,10 +121,11 @@ const mostLines = 3;
  * @param lines its standard error, and that of what ran at the other end
  */
 export function explainSshFailure(lines: readonly string[]): SshFailure {
-  const told = lines.filter((line) => !/^@*$/.test(line));
+  const all = lines.filter((line) => !/^@*$/.test(line));
+  const told = all.filter((line) => own.test(line));
   const rule = rules.find(({ words }) => words.test(told.join("\n")));
   if (rule === undefined) {
-    return { cause: told.slice(-mostLines).join(" / "), code: "connection" };
+    return { cause: all.slice(-mostLines).join(" / "), code: "connection" };
   }
   const { shown, before, remedy, code = "connection" } = rule;
   const chosen = shown === undefined

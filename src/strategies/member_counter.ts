@@ -92,6 +92,9 @@ function isOf(line: string, start: number, folder: string): boolean {
   if (folder === "") return true;
   if (!line.startsWith(folder, start)) return false;
   const end = start + folder.length;
-  return end === line.length || line[end] === "/" || line.startsWith(" -> ", end) ||
-    line.startsWith(" link to ", end);
+  if (end === line.length || line[end] === "/") return true;
+  // A file may be called so too.
+  return line[0] === "l"
+    ? line.startsWith(" -> ", end)
+    : line[0] === "h" && line.startsWith(" link to ", end);
 }

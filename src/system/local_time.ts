@@ -18,10 +18,11 @@ async function localZone(): Promise<string> {
   // An empty TZ is no zone to Temporal.
   if (isUtc()) return "UTC";
   const known = Temporal.Now.timeZoneId();
-  if (known !== "UTC") return known;
+  // Not what it makes of "GMT+2", which is two hours in the other direction.
+  if (known.includes("/")) return known;
   const { exit, stdout, messages } = await run({ program: "sh", args: ["-c", "date +%:z"] });
   const [offset] = /^[+-]\d\d:\d\d(?=\n)/.exec(new TextDecoder().decode(stdout)) ?? [];
-  if (exit.code === 0 && offset !== undefined) return offset === "+00:00" ? known : offset;
+  if (exit.code === 0 && offset !== undefined) return offset;
   throw new PlasmaError("start", `date(1) does not tell the local time: ${messages.tail}`, {
     remedy: "look at TZ and /etc/localtime",
   });

@@ -238,6 +238,20 @@ Deno.test("row 59: what executeBefore has stopped is started again, wherever the
   assertEquals([code, run.lines("log")], [1, ["started", "always"]]);
 });
 
+Deno.test("row 59: a signal does not keep executeAfterSnapshot from starting what was stopped", async () => {
+  using run = setUp({
+    executeBefore: [": >FOLDER/stopped"],
+    executeAfterSnapshot: [": >FOLDER/begun; sleep 2", "rm FOLDER/stopped"],
+    executeAlways: ["echo always >>FOLDER/log"],
+  });
+  const { child, output } = startPlasma(run.args);
+  await until("the hook has begun", () => namesIn(run.folder.path).includes("begun"));
+  child.kill("SIGTERM");
+  const { code, stderr } = await output;
+  assertEquals([code, namesIn(run.folder.path).includes("stopped")], [128 + 15, false], stderr);
+  assertEquals(run.lines("log"), ["always"]);
+});
+
 Deno.test("hooks do not run with status 4", async () => {
   using run = setUp({
     executeOnFailure: [": >FOLDER/failure"],

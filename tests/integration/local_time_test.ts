@@ -18,6 +18,9 @@ for (
     "Asia/Tokyo",
     ":Asia/Tokyo",
     "UTC",
+    "GMT+2",
+    "GMT-5",
+    "CET",
     "Nonsense",
     "",
   ]

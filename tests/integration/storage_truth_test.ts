@@ -91,6 +91,25 @@ testThatNeeds(
   },
 );
 
+testThatNeeds(
+  ["root", "program setpriv"],
+  "a journal that root makes belongs to the login that stores there",
+  async () => {
+    using folder = new TemporaryFolder();
+    folder.write("data/file", "content");
+    const storage = folder.storage("storage");
+    const user = await asUser(64_130, folder);
+    const args = ["backup", "--to", storage, folder.at("data")];
+    assertEquals((await plasma(args, user)).code, 0);
+    const journal = `${storage}/.plasma/journal.jsonl`;
+    Deno.removeSync(journal);
+    assertEquals((await plasma(["verify", "--from", storage])).code, 0);
+    assertEquals(Deno.lstatSync(journal).uid, 64_130);
+    assertEquals((await plasma(args, user)).code, 0);
+    assertStringIncludes(Deno.readTextFileSync(journal), '"stored"');
+  },
+);
+
 Deno.test("row 71: what the system puts beside storage folders is passed over", async () => {
   using folder = new TemporaryFolder();
   const names = ["lost+found", "@eaDir", ".snapshots", "#recycle", ".Trash-1000"];

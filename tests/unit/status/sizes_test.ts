@@ -46,6 +46,12 @@ Deno.test("row 77: what was deleted meanwhile is remembered, and what was accept
   assertEquals(ratioToNormal(kept, history()), 0.42);
   assertEquals(ratioToNormal(kept, history(all[3]!.name)), 1);
   assertEquals(ratioToNormal(kept, history(all[1]!.name)), 42 / 41);
+  // Sizes that alternate are accepted once.
+  const alternating = archives([100, 40, 100, 41]);
+  assertEquals(ratioToNormal(alternating, { stored: [], accepted: new Set() }), 0.41);
+  const accepted = new Set([alternating[1]!.name]);
+  assertEquals(ratioToNormal(alternating, { stored: [], accepted }), 41 / 40);
+  assertEquals(ratioToNormal(archives([100, 40, 100, 10]), { stored: [], accepted }), 10 / 40);
   const foreign = { ...stored[0]!, name: "../../etc/passwd" };
   assertEquals(ratioToNormal(kept, { stored: [foreign], accepted: new Set() }), 42 / 41);
 });

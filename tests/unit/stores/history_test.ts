@@ -35,6 +35,7 @@ Deno.test("row 72: who is about to store is told before it happens", () => {
       ["AAA", "B", true],
       ["AAAB", "A", true],
       ["AAAB", "B", false],
+      ["AAA", "A", false],
       ["AAA---", "B", false],
       ["", "A", false],
     ] as const

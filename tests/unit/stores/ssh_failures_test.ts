@@ -61,6 +61,17 @@ const told: readonly { lines: string; cause: RegExp; remedy: RegExp | undefined;
       remedy: /a key without a passphrase/,
     },
     {
+      lines: "WARNING: unauthorized access: permission denied.\nNot allowed at this time!\n" +
+        "Connection to 10.0.0.1 closed by remote host.",
+      cause: /closed by remote host/,
+      remedy: undefined,
+    },
+    {
+      lines: "kex_exchange_identification: banner line contains invalid characters",
+      cause: /invalid characters/,
+      remedy: /no sshd/,
+    },
+    {
       lines: "@@@@\n@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\n@@@@\n" +
         "Permissions 0644 for 'key' are too open.\n" +
         'Load key "key": bad permissions\nroot@storage: Permission denied (publickey).',

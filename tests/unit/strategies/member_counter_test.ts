@@ -42,6 +42,16 @@ Deno.test("row 64: MemberCounter counts what is below each folder, in whatever p
   }
 });
 
+Deno.test("row 64: MemberCounter is not deceived by files that are called like links", () => {
+  const counter = new MemberCounter(["/x", "/y"]);
+  const names = ["x -> y", "x link to z"].map((name) =>
+    `-rw-r--r--  0/0  1 2026-11-28 19:54 ${name}\n`
+  );
+  const links = "lrwxrwxrwx  0/0  0 2026-11-28 19:54 y -> x\n";
+  counter.add(new TextEncoder().encode(names.join("") + links));
+  assertEquals(counter.contributions.map(({ entries }) => entries), [0, 1]);
+});
+
 Deno.test("row 64: MemberCounter knows the names of an archive of the root", () => {
   const counter = new MemberCounter(["/", "/etc"]);
   const whole = list.replaceAll(" srv", " ./srv") + "drwxr-xr-x  0/0  0 2026-11-28 19:54 ./etc/\n";
