@@ -119,6 +119,10 @@ testThatNeeds(
     await using sshd = await Sshd.start();
     const uid = 65_534; // nobody: ssh wants a login that is known
     const user = await asUser(uid, folder);
+    // What runs of before have left there would do.
+    for (const name of namesIn("/tmp").filter((one) => one.startsWith(`plasma-${uid}`))) {
+      await sh("rm", "-rf", `/tmp/${name}`);
+    }
     const runtime = folder.at(`${"x".repeat(60)}/${"100% y"}`);
     Deno.mkdirSync(runtime, { recursive: true, mode: 0o700 });
     const storage = folder.storage("storage");
