@@ -112,6 +112,10 @@ if (import.meta.main) {
     event.preventDefault();
     void endBy(event.reason);
   });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    void endBy(event.error);
+  });
   try {
     Deno.exit(await main(Deno.args));
   } catch (error) {

@@ -22,6 +22,7 @@ export class MemberList implements Disposable {
   readonly #block = new Uint8Array(pipeBytes);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOpen = true;
+  #failure: unknown;
 
   private constructor(pipe: NamedPipe, counter: MemberCounter) {
     this.#pipe = pipe;
@@ -43,7 +44,15 @@ export class MemberList implements Disposable {
   }
 
   #poll(): void {
-    const bytes = this.#empty();
+    // Some versions of Deno call what was just taken back.
+    if (!this.#isOpen) return;
+    let bytes;
+    try {
+      bytes = this.#empty();
+    } catch (error) {
+      this.#failure = error;
+      return;
+    }
     const pause = bytes > pipeBytes / 16 ? pauses.busy : pauses.idle;
     this.#timer = setTimeout(() => this.#poll(), pause);
   }
@@ -77,6 +86,7 @@ export class MemberList implements Disposable {
       kill: () => producer.kill(),
       finish: async () => {
         const warnings = await producer.finish();
+        if (this.#failure !== undefined) throw this.#failure;
         this.#empty();
         return warnings;
       },
