@@ -95,14 +95,14 @@ async function sweep(base: string, own: RunOwner): Promise<void> {
 
 /** A program that a dead run has left may wait for a reader of its pipe for ever: it goes on, and ends. */
 function wakeWriters(folder: string): void {
-  for (const { name } of Deno.readDirSync(folder)) {
-    const path = `${folder}/${name}`;
-    try {
+  try {
+    for (const { name } of Deno.readDirSync(folder)) {
+      const path = `${folder}/${name}`;
       if (!Deno.lstatSync(path).isFifo) continue;
       fs.closeSync(fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK));
-    } catch {
-      // It is removed anyway.
     }
+  } catch {
+    // Another run removes it at the same time.
   }
 }
 
