@@ -49,11 +49,14 @@ export function appendToJournal(path: string, entries: readonly JournalEntry[]):
   }
 }
 
-/** Of the folder: if root makes it, he who stores there must be able to write to it. */
+/**
+ * Of the folder: if root makes it, he who stores there must be able to write to it. Only an empty one: he may
+ * have put another file of root's in its place.
+ */
 function giveToOwner(file: number, path: string): void {
-  if (Deno.uid() !== 0) return;
+  if (Deno.uid() !== 0 || fs.fstatSync(file).size > 0) return;
   const { uid, gid } = fs.lstatSync(path.slice(0, path.lastIndexOf("/")));
-  if (fs.fstatSync(file).uid !== uid) fs.fchownSync(file, uid, gid);
+  fs.fchownSync(file, uid, gid);
 }
 
 /** False if a power cut has torn the last line. */
