@@ -236,12 +236,12 @@ sendOverSshTest("compressed on the wire, with hooks, as JSON", async (site, nigh
     executeAfterSnapshot: hook("snapshot"),
     executeAfter: hook("after"),
   };
-  await nights.runWell(more);
-  assert(nights.bytes < 100_000, `${nights.bytes}`);
-  assertEquals(Deno.readTextFileSync(log), "before\nsnapshot\nafter\n");
   const config = site.config(["btrfs/data"], { ...nights.more, ...more });
   const { code, stdout, stderr } = await plasma(["backup", "--json", "--config", config]);
   assertEquals(code, 0, stderr);
+  await nights.assertNewestIsAsSent();
+  assert(nights.bytes < 100_000, `${nights.bytes}`);
+  assertEquals(Deno.readTextFileSync(log), "before\nsnapshot\nafter\n");
   const { archive, bytes, warnings } = JSON.parse(stdout);
   assertEquals([archive, bytes, warnings], [nights.archives.at(-1), nights.bytes, []]);
 });
