@@ -1,5 +1,5 @@
 import type { AgentConfig } from "../config/agent.ts";
-import { describeError } from "../errors.ts";
+import { describeError, SignalError } from "../errors.ts";
 import { filteredKind } from "../filters/mod.ts";
 import type { Committed, StoreState } from "../stores/mod.ts";
 import { explainNothing } from "../strategies/contributions.ts";
@@ -104,14 +104,16 @@ function problemsIn(warnings: readonly string[], { changedFiles }: AgentConfig):
 
 /** Services may go on: as soon as the source is frozen, or else when it has been read. */
 async function runAfterSnapshot(run: Run): Promise<void> {
-  run.outcome.areServicesStopped = false;
-  // A first signal does not break it off: what was stopped is started again.
-  const problems = await runAllHooks(
-    "executeAfterSnapshot",
-    run.config.executeAfterSnapshot,
-    { ...hookOptions(run, {}), signal: run.hookSignal },
+  const { outcome, config } = run;
+  const onBegin = (index: number) => {
+    if (outcome.nextAfterSnapshot !== undefined) outcome.nextAfterSnapshot = index + 1;
+  };
+  const options = { ...hookOptions(run, {}), onBegin };
+  const problems = await runAllHooks("executeAfterSnapshot", config.executeAfterSnapshot, options);
+  // That the run was ended is told by itself.
+  outcome.problems.push(
+    ...problems.filter((one) => !(one instanceof SignalError)).map(describeError),
   );
-  run.outcome.problems.push(...problems.map(describeError));
 }
 
 async function storeStream(

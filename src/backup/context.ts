@@ -29,8 +29,11 @@ export interface Findings {
   contributions: readonly Contribution[];
   /** The archive, as soon as it is one: whatever fails from then on, it is stored. */
   committed: (Claim & Committed) | undefined;
-  /** `executeBefore` may have stopped services, and nothing has started them again. */
-  areServicesStopped: boolean;
+  /**
+   * The index of the next command of `executeAfterSnapshot`, as soon as `executeBefore` has begun, and may
+   * have stopped services: what was not run when the run ends is run then.
+   */
+  nextAfterSnapshot: number | undefined;
 }
 
 /** All that the stages of a run share. */

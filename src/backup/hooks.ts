@@ -11,6 +11,8 @@ export interface HookOptions {
   readonly environment: Environment;
   readonly signal: AbortSignal;
   readonly log: Log;
+  /** Told the index of each command before it is run. */
+  readonly onBegin?: (index: number) => void;
 }
 
 /** A process that does not end by SIGTERM has so many seconds until SIGKILL. */
@@ -37,14 +39,22 @@ export async function runHooks(
   }
 }
 
-/** Run all commands, whether one of them fails or not; return what went wrong. */
+/**
+ * Run all commands, whether one of them fails or not; return what went wrong. A signal ends the command
+ * that is running, and no further one is run.
+ *
+ * @param first the index of the first command; those before it are passed over
+ */
 export async function runAllHooks(
   name: string,
   commands: readonly string[],
   options: HookOptions,
+  first = 0,
 ): Promise<PlasmaError[]> {
   const problems = [];
   for (const [index, command] of commands.entries()) {
+    if (index < first) continue;
+    options.onBegin?.(index);
     const problem = await runHook(placeOf(name, index), command, options);
     if (problem !== undefined) problems.push(problem);
     if (options.signal.aborted) break;

@@ -32,8 +32,7 @@ export class Outcome implements Findings {
   readonly problems: string[] = [];
   /** The run was ended by it. */
   failure: unknown;
-  /** `executeBefore` may have stopped services, and nothing has started them again. */
-  areServicesStopped = false;
+  nextAfterSnapshot: Findings["nextAfterSnapshot"];
   /** Hooks have run: it is not so any more that nothing was touched. */
   isBegun = false;
   /** The hooks at the end have run. */

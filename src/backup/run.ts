@@ -114,7 +114,8 @@ async function runStages(run: Run & { outcome: Outcome }): Promise<void> {
   }
   signal.throwIfAborted();
   await discardPending(run);
-  outcome.isBegun = outcome.areServicesStopped = config.executeBefore.length > 0;
+  outcome.isBegun = config.executeBefore.length > 0;
+  if (outcome.isBegun) outcome.nextAfterSnapshot = 0;
   await runHooks("executeBefore", config.executeBefore, hookOptions(run, {}));
   const { stored, closing } = await makeArchive(run, state, early?.result())
     .finally(() => discardPending(run));
@@ -193,14 +194,20 @@ async function runFinalHooks(
 ): Promise<void> {
   if (outcome.isOver) return;
   outcome.isOver = true;
-  const run = async (name: "executeAfterSnapshot" | "executeOnFailure" | "executeAlways") => {
-    const problems = await runAllHooks(name, config[name], {
+  const run = async (
+    name: "executeAfterSnapshot" | "executeOnFailure" | "executeAlways",
+    first = 0,
+  ) => {
+    const options = {
       ...hookOptions({ config, destination, ...context }, variables(outcome)),
       signal: context.hookSignal,
-    });
+    };
+    const problems = await runAllHooks(name, config[name], options, first);
     outcome.problems.push(...problems.map(describeError));
   };
-  if (outcome.areServicesStopped) await run("executeAfterSnapshot");
+  if (outcome.nextAfterSnapshot !== undefined) {
+    await run("executeAfterSnapshot", outcome.nextAfterSnapshot);
+  }
   if (outcome.status !== ExitStatus.Done) await run("executeOnFailure");
   await run("executeAlways");
 }
