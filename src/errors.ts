@@ -44,6 +44,9 @@ export class UsageError extends PlasmaError {
   }
 }
 
+/** Others could change what would be run, or obeyed. */
+export class DistrustError extends UsageError {}
+
 /** The run was ended by a signal. */
 export class SignalError extends PlasmaError {
   override readonly name = "SignalError";

@@ -1,6 +1,7 @@
 import { describeError, PlasmaError, SignalError } from "../errors.ts";
 import { type Child, describeExit, type Environment, start } from "../system/process.ts";
 import type { Log } from "../system/log.ts";
+import { requireTool } from "../system/tools.ts";
 import { placeOf, programOf, variableText } from "./hook_text.ts";
 
 /** How hooks are run. */
@@ -106,17 +107,20 @@ async function startShell(
   const environment = Object.fromEntries(
     Object.entries(variables).map(([name, value]) => [name, variableText(value)]),
   );
+  // What setsid(1) starts it looks up by itself: by their paths they are those that were judged.
+  const [timeout, sh] = [await requireTool("timeout"), await requireTool("sh")];
   return await start({
     // In a session of its own it has no terminal that it could ask something on, and wait.
     program: "setsid",
     args: [
-      "timeout",
+      timeout,
       `--kill-after=${killAfterSeconds}`,
       String(timeoutSeconds),
-      "sh",
+      sh,
       "-c",
-      'exec sh -c "$0" >&2',
+      'exec "$1" -c "$0" >&2',
       command,
+      sh,
     ],
     environment,
   }, { stdout: 2, stderr: 2 });

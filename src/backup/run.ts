@@ -1,5 +1,5 @@
 import { describeDestination } from "../config/destination.ts";
-import { describeError, PlasmaError, stackOf } from "../errors.ts";
+import { describeError, DistrustError, PlasmaError, stackOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { openFilters } from "../filters/mod.ts";
 import { openStore, type RotationReport } from "../stores/mod.ts";
@@ -194,6 +194,9 @@ async function runFinalHooks(
 ): Promise<void> {
   if (outcome.isOver) return;
   outcome.isOver = true;
+  const { failure } = outcome;
+  // Hooks would run what others may have put there.
+  if (failure instanceof DistrustError && failure.stage === "tools") return;
   const run = async (
     name: "executeAfterSnapshot" | "executeOnFailure" | "executeAlways",
     first = 0,

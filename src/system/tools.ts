@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { DistrustError, UsageError } from "../errors.ts";
 import { environmentVariable } from "./environment.ts";
 import { requireTrusted } from "./trusted.ts";
 
@@ -50,9 +50,9 @@ export function requireSafePath(): void {
   isPathSafe = true;
 }
 
-function relativeEntry(folder: string, why: string): UsageError {
+function relativeEntry(folder: string, why: string): DistrustError {
   const entry = folder === "" ? "an empty entry" : `the relative entry ${folder}`;
-  return new UsageError("tools", `PATH has ${entry}: ${why}`, "take it out of PATH");
+  return new DistrustError("tools", `PATH has ${entry}: ${why}`, "take it out of PATH");
 }
 
 /**

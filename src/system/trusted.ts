@@ -1,4 +1,4 @@
-import { errorCode, isNotFound, reasonOf, UsageError } from "../errors.ts";
+import { DistrustError, errorCode, isNotFound, reasonOf, UsageError } from "../errors.ts";
 import { isPrivateGroup, userName } from "./accounts.ts";
 import { joinPath, parentOf } from "./paths.ts";
 
@@ -159,7 +159,7 @@ function requireScope(path: string, stage: string, what: string, scope: "all" | 
     writable: `others than its owner ${userName(found.owner)} may write ${part}`,
     missing: `${part} does not exist, and others may make it`,
   };
-  throw new UsageError(
+  throw new DistrustError(
     stage,
     `${what} ${path} can be changed by others: ${reasons[found.reason]}`,
     `see to it that it and all folders above it belong to ${me} and only ${me} may write them`,

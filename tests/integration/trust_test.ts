@@ -92,11 +92,13 @@ asRoot("row 56: a link to a config is trusted only if the whole way is", async (
 asRoot("row 56: as root the files that a config names must be nobody else's", async () => {
   for (const key of ["recipientsFile", "identityFile", "knownHostsFile"]) {
     const ssh = { host: "host.invalid", [key]: "FILE" };
+    // The config itself is good: of this failure its hooks hear.
+    const executeOnFailure = ["true"];
     const more = key === "recipientsFile" ? { encryption: { recipientsFile: "FILE" } } : { ssh };
     using run = setUp();
     const file = run.folder.write("named", "content");
     const config = JSON.parse(Deno.readTextFileSync(run.config));
-    const text = JSON.stringify({ ...config, ...more }).replace("FILE", file);
+    const text = JSON.stringify({ ...config, ...more, executeOnFailure }).replace("FILE", file);
     Deno.writeTextFileSync(run.config, text);
     Deno.chownSync(file, stranger, stranger);
     await run.assertRefused(["backup", "--config", run.config], [`${key} ${file}`, "uid 64123"]);
