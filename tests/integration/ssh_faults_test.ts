@@ -49,7 +49,7 @@ Deno.test("a login that fails is tried once: some hosts count that (row 25)", as
     const { code, stderr } = await plasma(["backup", "--config", config]);
     assertEquals(code, 1, stderr);
     assertMatch(stderr, /Permission denied/);
-    const logins = sshd.log.slice(before).match(/^Connection from /gm) ?? [];
+    const logins = sshd.log.slice(before).match(/^Failed publickey /gm) ?? [];
     assertEquals(logins.length, 1, sshd.log);
   }
 });
