@@ -47,11 +47,29 @@ export async function produce(
   try {
     const listing = { ...command, args: [...command.args, ...list.flags] };
     const producer = await Producer.start([{ command: listing, judge, sort }, ...encoders], folder);
-    return list.follow(producer);
+    return withList(producer, list);
   } catch (error) {
     list[Symbol.dispose]();
     throw error;
   }
+}
+
+/** The same bytes; when they have come to their end, the whole list was counted. */
+function withList(producer: Producer, list: MemberList): ByteSource {
+  return {
+    path: producer.path,
+    onOpen: () => producer.onOpen(),
+    kill: () => producer.kill(),
+    async finish() {
+      const warnings = await producer.finish();
+      list.finish();
+      return warnings;
+    },
+    async [Symbol.asyncDispose]() {
+      await producer[Symbol.asyncDispose]();
+      list[Symbol.dispose]();
+    },
+  };
 }
 
 /** The bytes of a file. */

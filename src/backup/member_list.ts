@@ -2,8 +2,6 @@ import fs from "node:fs";
 import { errorCode } from "../errors.ts";
 import type { MemberCounter } from "../strategies/member_counter.ts";
 import { NamedPipe } from "../system/named_pipe.ts";
-import type { Producer } from "../system/pipeline.ts";
-import type { ByteSource } from "./byte_source.ts";
 
 /** What a pipe holds, pipe(7): some 600 members. */
 const pipeBytes = 64 << 10;
@@ -78,23 +76,14 @@ export class MemberList implements Disposable {
     }
   }
 
-  /** The same bytes; when they have come to their end, the whole list was read. */
-  follow(producer: Producer): ByteSource {
-    return {
-      path: producer.path,
-      onOpen: () => producer.onOpen(),
-      kill: () => producer.kill(),
-      finish: async () => {
-        const warnings = await producer.finish();
-        if (this.#failure !== undefined) throw this.#failure;
-        this.#empty();
-        return warnings;
-      },
-      [Symbol.asyncDispose]: async () => {
-        await producer[Symbol.asyncDispose]();
-        this[Symbol.dispose]();
-      },
-    };
+  /**
+   * tar has ended: count what is left of the list.
+   *
+   * @throws what has kept us from reading it
+   */
+  finish(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#empty();
   }
 
   [Symbol.dispose](): void {
