@@ -28,7 +28,7 @@ export interface AskAgainOptions {
 /**
  * Ask, and ask again as long as there is hope that it helps.
  *
- * @throws what the last try has thrown, with the code "connection" where there was no session
+ * @throws what the last try has thrown, with the code "connection" if it was asked again in vain
  */
 export async function askAgain<T>(
   ask: () => Promise<T>,
@@ -60,9 +60,9 @@ export function secondsUntilNext(error: unknown, attempt: number): number | unde
   return Math.min(kind.seconds * 1.6 ** attempt, kind.mostSeconds) * (0.5 + Math.random());
 }
 
-/** Whether there is a session or not matters only here. */
+/** Nobody else is to wait as long again for the same. */
 function givenUp(error: unknown): unknown {
-  if (!(error instanceof PlasmaError) || !["refused", "crowded"].includes(error.code)) return error;
+  if (!(error instanceof PlasmaError) || patience[error.code] === undefined) return error;
   const { stage, message, remedy, status } = error;
   return new PlasmaError(stage, message, {
     code: "connection",

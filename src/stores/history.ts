@@ -72,3 +72,10 @@ export function isShared(
   const turns = agents.filter((one, index) => one !== agents[index - 1]);
   return new Set(turns).size < turns.length;
 }
+
+/** The same of a journal, of which no more is read than matters. */
+export function isSharedNow(journal: string, agent: string | undefined): boolean {
+  const now = Temporal.Now.instant();
+  const since = now.subtract({ hours: 24 * rememberedDays }).toString({ smallestUnit: "second" });
+  return isShared(readHistory(journal, since).stored, now, agent);
+}

@@ -6,7 +6,7 @@ import type { FileIdentity } from "../system/same_file.ts";
 import type { Transfer } from "../system/pump.ts";
 import { commitUpload } from "./commit.ts";
 import { StorageFolder } from "./folder.ts";
-import { isShared, readHistory } from "./history.ts";
+import { isSharedNow } from "./history.ts";
 import type { IncomingSubvolumes, ReceiveOptions } from "./incoming_subvolumes.ts";
 import { IncomingUpload, removeUpload } from "./incoming.ts";
 import { listFolder, newestBytes } from "./listing.ts";
@@ -16,6 +16,7 @@ import type {
   Claim,
   Committed,
   Download,
+  HelloOptions,
   Listing,
   ReceiveBatch,
   Reception,
@@ -26,7 +27,6 @@ import type {
   Upload,
   Verdict,
   VerifyOptions,
-  Wishes,
 } from "./mod.ts";
 import { freeBytes, probeStorage } from "./probe.ts";
 
@@ -36,13 +36,15 @@ export class LocalStore implements Store {
 
   connect(): void {}
 
-  async hello({ subvolumes = false, probe = false, agent }: Wishes = {}): Promise<StoreState> {
+  async hello(
+    { subvolumes = false, probe = false, agent }: HelloOptions = {},
+  ): Promise<StoreState> {
     const folder = await this.#open();
     if (probe) probeStorage(folder);
     return {
       newestBytes: newestBytes(folder),
       freeBytes: freeBytes(folder),
-      ...(isSharedBy(folder, agent) ? { isShared: true } : {}),
+      ...(isSharedNow(folder.journal, agent) ? { isShared: true } : {}),
       mayRotate: true,
       ...(subvolumes ? { subvolumes: await storedState(folder) } : {}),
     };
@@ -138,13 +140,6 @@ export class LocalUpload implements Upload {
     this.incoming[Symbol.dispose]();
     return Promise.resolve();
   }
-}
-
-/** Whether others store there too. */
-function isSharedBy({ journal }: StorageFolder, agent: string | undefined): boolean {
-  const now = Temporal.Now.instant();
-  const since = now.subtract({ hours: 24 * 30 }).toString({ smallestUnit: "second" });
-  return isShared(readHistory(journal, since).stored, now, agent);
 }
 
 /** What is stored of subvolumes. Throws if none can be received here. */

@@ -25,7 +25,7 @@ export interface Store extends AsyncDisposable {
    * Make sure that there is a storage folder, and with `probe` that archives can be stored in it now:
    * what an upload and its commit need is tried. Leaves nothing.
    */
-  hello(wishes?: Wishes): Promise<StoreState>;
+  hello(options?: HelloOptions): Promise<StoreState>;
   /** Begin an upload, and remove what dead runs of the same owner have left. */
   upload(id: RunId): Promise<Upload>;
   /**
@@ -56,7 +56,7 @@ export interface Store extends AsyncDisposable {
 }
 
 /** What is asked of a store before it is used. */
-export interface Wishes {
+export interface HelloOptions {
   /** Whether the archives will be subvolumes of btrfs. */
   readonly subvolumes?: boolean;
   /** Whether something is to be stored. */

@@ -10,7 +10,7 @@ import type { RunId } from "../system/run_id.ts";
 import { PipeFolder } from "../system/runtime_folder.ts";
 import { confine } from "./confine.ts";
 import { LocalStore } from "./local.ts";
-import type { Upload, Wishes } from "./mod.ts";
+import type { HelloOptions, Upload } from "./mod.ts";
 import {
   BrokenOff,
   formatAnswer,
@@ -76,7 +76,7 @@ export async function serveRequest(
     case "hello": {
       const mayStore = limits.allow.has("store") || limits.allow.has("receive");
       const probe = request.probe && mayStore;
-      const { mayRotate: _, ...state } = await store.hello(wishesIn({ ...request, probe }));
+      const { mayRotate: _, ...state } = await store.hello(helloOptions({ ...request, probe }));
       return { version, ...state, allow: [...limits.allow] };
     }
     case "store": {
@@ -112,9 +112,9 @@ export async function serveRequest(
 }
 
 /** Optional, and absent rather than undefined. */
-function wishesIn(
+function helloOptions(
   { subvolumes, probe, agent }: Extract<Request, { verb: "hello" }>,
-): Wishes {
+): HelloOptions {
   return { subvolumes, probe, ...(agent === undefined ? {} : { agent }) };
 }
 

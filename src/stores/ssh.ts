@@ -7,6 +7,7 @@ import type {
   Claim,
   Committed,
   Download,
+  HelloOptions,
   Listing,
   ReceiveBatch,
   Reception,
@@ -17,7 +18,6 @@ import type {
   Upload,
   Verdict,
   VerifyOptions,
-  Wishes,
 } from "./mod.ts";
 import { askAgain } from "./ask_again.ts";
 import { commitAnswer, helloAnswer, listAnswer, rotateAnswer, verifyAnswer } from "./answers.ts";
@@ -82,7 +82,9 @@ export class SshStore implements Store {
     this.#sessions.prepare("request");
   }
 
-  async hello({ subvolumes = false, probe = false, agent }: Wishes = {}): Promise<StoreState> {
+  async hello(
+    { subvolumes = false, probe = false, agent }: HelloOptions = {},
+  ): Promise<StoreState> {
     // Snapshots are taken before any subvolume is sent: that is time enough for the next session.
     const isAnswerFirst = subvolumes;
     const parameters = { subvolumes, probe, agent };
