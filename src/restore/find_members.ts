@@ -1,5 +1,5 @@
 import { PlasmaError, UsageError } from "../errors.ts";
-import { escapeName, unescapeName } from "./deep.ts";
+import { escapeName, unescapeName } from "../system/tar_names.ts";
 import { listStage } from "./extract.ts";
 import { Glob } from "./glob.ts";
 import { type Reading, readInto } from "./read_into.ts";

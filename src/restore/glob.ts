@@ -1,4 +1,4 @@
-import { unescapeName } from "./deep.ts";
+import { unescapeName } from "../system/tar_names.ts";
 
 /** A part of a pattern: any number of characters, with or without slashes, or one that fits. */
 type Token = "*" | "**" | ((character: string) => boolean);

@@ -1,7 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { isWithin, parentOf } from "../system/paths.ts";
 import { type Command, joinChunks } from "../system/process.ts";
-import { escapeBytes, unescapeName } from "./deep.ts";
+import { escapeBytes, unescapeName } from "../system/tar_names.ts";
 
 /**
  * Symbolic links that lie in a target before the restore. tar would replace one by a folder where the

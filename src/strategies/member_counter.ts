@@ -1,4 +1,4 @@
-import { escapeName } from "../restore/deep.ts";
+import { escapeName } from "../system/tar_names.ts";
 
 /** What of a configured folder is in an archive. */
 export interface Contribution {

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { DeepFolders, escapeBytes, escapeName, unescapeName } from "../../../src/restore/deep.ts";
+import { DeepFolders } from "../../../src/restore/deep.ts";
+import { escapeBytes, escapeName, unescapeName } from "../../../src/system/tar_names.ts";
 
 const name = (parts: number, part = "x".repeat(99)) => Array(parts).fill(part).join("/");
 

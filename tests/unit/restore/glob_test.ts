@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { escapeBytes, escapeName } from "../../../src/restore/deep.ts";
+import { escapeBytes, escapeName } from "../../../src/system/tar_names.ts";
 import { Glob } from "../../../src/restore/glob.ts";
 
 /** Patterns, names that fit and names that do not. */
