@@ -1,38 +1,16 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { archivesIn, namesIn, TemporaryFolder } from "../support/folders.ts";
-import { plasma, plasmaProgram, startPlasma } from "../support/plasma.ts";
-import { descendant, memoryOf, untilNoProcessNames } from "../support/processes.ts";
-import {
-  assertNothingLeft,
-  runFolders,
-  slowly,
-  untilMidUpload,
-  writeConfig,
-  writeLargeData,
-} from "../support/runs.ts";
+import { archivesIn, namesIn } from "../support/folders.ts";
+import { setUpHooks } from "../support/hooks.ts";
+import { plasma, startPlasma } from "../support/plasma.ts";
+import { memoryOf, untilNoProcessNames } from "../support/processes.ts";
+import { assertNothingLeft, untilMidUpload, writeLargeData } from "../support/runs.ts";
 import { until } from "../support/sh.ts";
-
-/** A folder with data, a storage folder and a config with these hooks; and a way to run it. */
-function setUp(hooks: object) {
-  const folder = new TemporaryFolder();
-  folder.write("data/file", "content");
-  const storage = folder.storage("storage");
-  const text = JSON.stringify(hooks).replaceAll("FOLDER", folder.path);
-  const config = writeConfig(folder, storage, JSON.parse(text));
-  return {
-    folder,
-    storage,
-    args: ["backup", "--config", config],
-    lines: (name: string) => Deno.readTextFileSync(folder.at(name)).trimEnd().split("\n"),
-    [Symbol.dispose]: () => folder[Symbol.dispose](),
-  };
-}
 
 Deno.test("hooks run in the order of a run, with what they are told of it", async () => {
   const say = (name: string) => [
     `echo "${name} $PLASMA_STATUS $PLASMA_ARCHIVE [$PLASMA_ERROR] $PLASMA_DESTINATION" >>FOLDER/log`,
   ];
-  using run = setUp({
+  using run = setUpHooks({
     executeBefore: say("before"),
     executeAfterSnapshot: say("snapshot"),
     executeAfter: say("after"),
@@ -51,7 +29,7 @@ Deno.test("hooks run in the order of a run, with what they are told of it", asyn
 });
 
 Deno.test("a failing before-hook cancels the backup, and only the last hooks run (row 14)", async () => {
-  using run = setUp({
+  using run = setUpHooks({
     executeBefore: ["echo 1 >>FOLDER/log", "echo 2 >>FOLDER/log; exit 7", "echo 3 >>FOLDER/log"],
     executeAfter: ["echo after >>FOLDER/log"],
     executeOnFailure: [
@@ -69,7 +47,7 @@ Deno.test("a failing before-hook cancels the backup, and only the last hooks run
 });
 
 Deno.test("all after-hooks run although one fails, and the archive stays (row 15)", async () => {
-  using run = setUp({
+  using run = setUpHooks({
     executeAfter: ["exit 1", "echo 2 >>FOLDER/log", "kill -9 $$", "echo 4 >>FOLDER/log"],
     executeOnFailure: ['echo "failure $PLASMA_STATUS $PLASMA_ARCHIVE" >>FOLDER/log'],
   });
@@ -84,7 +62,7 @@ for (
   const [key, command] of [["executeOnFailure", "exit 1"], ["executeAlways", "exit 1"]] as const
 ) {
   Deno.test(`a failing ${key} hook is told and leaves the archive`, async () => {
-    using run = setUp({ executeAfter: ["exit 1"], [key]: [command] });
+    using run = setUpHooks({ executeAfter: ["exit 1"], [key]: [command] });
     const { code, lastLine } = await plasma(run.args);
     assertEquals([code, archivesIn(run.storage).length], [3, 1]);
     assertStringIncludes(lastLine, key);
@@ -92,7 +70,7 @@ for (
 }
 
 Deno.test("a hook that hangs ends with hookTimeout, with all that it has started (row 14)", async () => {
-  using run = setUp({
+  using run = setUpHooks({
     executeBefore: ["tail -f FOLDER/data/file & tail -f FOLDER/data/file"],
     hookTimeout: "1s",
   });
@@ -103,7 +81,7 @@ Deno.test("a hook that hangs ends with hookTimeout, with all that it has started
 });
 
 Deno.test("a hook that prints a gigabyte does not grow the program (row 14)", async () => {
-  using run = setUp({
+  using run = setUpHooks({
     executeBefore: ["head -c 1000000000 /dev/zero | tr '\\0' x", ": >FOLDER/printed; sleep 4711"],
   });
   const { child, output } = startPlasma(run.args, {
@@ -121,7 +99,7 @@ Deno.test("a hook that prints a gigabyte does not grow the program (row 14)", as
 });
 
 Deno.test("what a hook prints goes to standard error and not to standard output", async () => {
-  using run = setUp({
+  using run = setUpHooks({
     executeBefore: ["echo to-out; echo to-err >&2"],
     executeAfter: ["echo after"],
   });
@@ -133,13 +111,13 @@ Deno.test("what a hook prints goes to standard error and not to standard output"
 });
 
 Deno.test("hooks have an empty standard input", async () => {
-  using run = setUp({ executeBefore: ["cat >FOLDER/input"] });
+  using run = setUpHooks({ executeBefore: ["cat >FOLDER/input"] });
   const { code } = await plasma(run.args, { stdin: "not for hooks" });
   assertEquals([code, Deno.readTextFileSync(run.folder.at("input"))], [0, ""]);
 });
 
 Deno.test("a hook's daemon that holds standard error open does not hold up the run", async () => {
-  using run = setUp({ executeBefore: ["setsid sleep 4711 & echo $! >FOLDER/daemon"] });
+  using run = setUpHooks({ executeBefore: ["setsid sleep 4711 & echo $! >FOLDER/daemon"] });
   const stderr = run.folder.write("stderr", "");
   const { child } = startPlasma(run.args, {
     through: ["sh", "-c", `exec "$@" >/dev/null 2>${stderr}`, "sh"],
@@ -151,7 +129,7 @@ Deno.test("a hook's daemon that holds standard error open does not hold up the r
 });
 
 Deno.test("with a tempfile executeAfterSnapshot runs before the upload", async () => {
-  using run = setUp({ executeAfterSnapshot: [": >FOLDER/restarted"], bandwidthLimit: "8M" });
+  using run = setUpHooks({ executeAfterSnapshot: [": >FOLDER/restarted"], bandwidthLimit: "8M" });
   writeLargeData(run.folder);
   const config = JSON.parse(Deno.readTextFileSync(run.args[2]!));
   config.tempfile = run.folder.at("staged");
@@ -164,145 +142,13 @@ Deno.test("with a tempfile executeAfterSnapshot runs before the upload", async (
   assertEquals(restarted, true);
 });
 
-Deno.test("row 59: hooks run whatever went wrong, but for a config that cannot be read", async () => {
-  const hooks = {
-    executeOnFailure: ['echo "failure $PLASMA_STATUS" >>FOLDER/log'],
-    executeAlways: ['echo "always $PLASMA_STATUS" >>FOLDER/log'],
-  };
-  using run = setUp(hooks);
-  const config = JSON.parse(Deno.readTextFileSync(run.args[2]!));
-  const wrong = run.folder.write("wrong.json", JSON.stringify({ ...config, strategy: "none" }));
-  assertEquals((await plasma(["backup", "--config", wrong])).code, 2);
-  assertEquals(namesIn(run.folder.path).includes("log"), false);
-
-  const status = async (more: object, breaking?: () => void, mending?: () => void) => {
-    Deno.writeTextFileSync(run.args[2]!, JSON.stringify({ ...config, ...more }));
-    breaking?.();
-    Deno.writeTextFileSync(run.folder.at("log"), "");
-    const { code } = await plasma(run.args);
-    mending?.();
-    assertEquals(archivesIn(run.storage), []);
-    return [code, ...run.lines("log")];
-  };
-  const policy = `${run.storage}/plasma-rotate.json`;
-  const rename = (from: string, to: string) => () => Deno.renameSync(from, to);
-  // Nothing was run before: 2.
-  const two = [2, "failure 2", "always 2"];
-  const noKey = { ssh: { host: "host.invalid", identityFile: run.folder.at("no-key") } };
-  assertEquals(await status(noKey), two);
-  assertEquals(await status({ encryption: { recipientsFile: run.folder.at("none") } }), two);
-  const good = Deno.readTextFileSync(policy);
-  const bad = () => Deno.writeTextFileSync(policy, '{"policy": {"daily": "x"}}');
-  const well = () => Deno.writeTextFileSync(policy, good);
-  assertEquals(await status({}, bad, well), two);
-  // There is no policy: that is no config of ours that is wrong.
-  const one = [1, "failure 1", "always 1"];
-  assertEquals(
-    await status({}, rename(policy, `${policy}-`), rename(`${policy}-`, policy)),
-    one,
-  );
-  // executeBefore has run: from then on it is a run that failed.
-  const executeBefore = [`echo before >>${run.folder.at("log")}; echo broken >${policy}`];
-  assertEquals(await status({ executeBefore }, undefined, well), [
-    1,
-    "before",
-    "failure 1",
-    "always 1",
-  ]);
-});
-
-Deno.test("row 59: what executeBefore has stopped is started again, wherever the run fails", async () => {
-  using run = setUp({
-    executeBefore: [": >FOLDER/stopped"],
-    executeAfterSnapshot: ["rm FOLDER/stopped; echo started >>FOLDER/log"],
-    executeAlways: ["echo always >>FOLDER/log"],
-  });
-  const config = JSON.parse(Deno.readTextFileSync(run.args[2]!));
-  const fails = async (more: object) => {
-    Deno.writeTextFileSync(run.args[2]!, JSON.stringify({ ...config, ...more }));
-    Deno.writeTextFileSync(run.folder.at("log"), "");
-    const { code } = await plasma(run.args);
-    assertEquals([code, archivesIn(run.storage)], [1, []]);
-    assertEquals(run.lines("log"), ["started", "always"]);
-    assertEquals(namesIn(run.folder.path).includes("stopped"), false);
-  };
-  await fails({ executeBefore: [...config.executeBefore, "exit 1"] });
-  await fails({ folders: [run.folder.at("nothing")] });
-  await fails({ tempfile: run.folder.at("data") });
-  run.folder.write("bin/tar", "#!/bin/sh\n[ $1 = --version ] && exec /bin/tar $1; exit 9\n");
-  Deno.chmodSync(run.folder.at("bin/tar"), 0o755);
-  const path = `${run.folder.at("bin")}:${Deno.env.get("PATH")}`;
-  Deno.writeTextFileSync(run.args[2]!, JSON.stringify(config));
-  Deno.writeTextFileSync(run.folder.at("log"), "");
-  const { code } = await plasma(run.args, { environment: { PATH: path } });
-  assertEquals([code, run.lines("log")], [1, ["started", "always"]]);
-});
-
-Deno.test("row 59: a signal does not keep executeAfterSnapshot from starting what was stopped", async () => {
-  using run = setUp({
-    executeBefore: [": >FOLDER/stopped"],
-    executeAfterSnapshot: [": >FOLDER/begun; sleep 2", "rm FOLDER/stopped"],
-    executeAlways: ["echo always >>FOLDER/log"],
-  });
-  const { child, output } = startPlasma(run.args);
-  await until("the hook has begun", () => namesIn(run.folder.path).includes("begun"));
-  child.kill("SIGTERM");
-  const { code, stderr } = await output;
-  assertEquals([code, namesIn(run.folder.path).includes("stopped")], [128 + 15, false], stderr);
-  assertEquals(run.lines("log"), ["always"]);
-});
-
-Deno.test("hooks do not run with status 4", async () => {
-  using run = setUp({
-    executeOnFailure: [": >FOLDER/failure"],
-    executeAlways: [": >FOLDER/always"],
-  });
-  writeLargeData(run.folder);
-  const other = startPlasma(["backup", "--to", run.storage, ...slowly, run.folder.at("data")]);
-  await until("the other run has begun", () => runFolders(run.storage).length === 1);
-  await descendant(other.child.pid, /tar/);
-  assertEquals((await plasma(run.args)).code, 4);
-  other.child.kill("SIGTERM");
-  await other.output;
-  const left = namesIn(run.folder.path);
-  assertEquals([left.includes("failure"), left.includes("always")], [false, false]);
-});
-
-Deno.test("row 76: only time tells that a hook took too long", async () => {
-  using run = setUp({ executeBefore: ["exit 124"], hookTimeout: "1h" });
-  const early = await plasma(run.args);
-  assertMatch(early.lastLine, /executeBefore\[0\]: exit exited with status 124; mend it$/);
-  const config = JSON.parse(Deno.readTextFileSync(run.args[2]!));
-  // It notices SIGTERM, and ends as if all were well.
-  const executeBefore = ["trap 'exit 0' TERM; sleep 4711 & wait"];
-  const more = { ...config, executeBefore, hookTimeout: "1s" };
-  Deno.writeTextFileSync(run.args[2]!, JSON.stringify(more));
-  const late = await plasma(run.args);
-  assertEquals([late.code, archivesIn(run.storage)], [1, []]);
-  assertMatch(late.lastLine, /took longer than 1 s/);
-});
-
-Deno.test("row 76: hooks have no terminal to ask something on", async () => {
-  using run = setUp({
-    executeBefore: ["(cat </dev/tty) 2>FOLDER/told; [ $? -ne 0 ]", "! tty -s"],
-  });
-  const command = [plasmaProgram, ...run.args].map((word) => `'${word}'`).join(" ");
-  // script(1) runs it on a terminal of its own.
-  const { code, stdout } = await new Deno.Command("timeout", {
-    args: ["30", "script", "--return", "--quiet", "--command", command, "/dev/null"],
-    stdin: "null",
-  }).output();
-  assertEquals(code, 0, new TextDecoder().decode(stdout));
-  assertMatch(Deno.readTextFileSync(run.folder.at("told")), /No such device or address/);
-});
-
 const secret = "hunter2";
 
 Deno.test("row 92: what hooks hold is only told with --verbose, whatever goes wrong", async () => {
   const hook = `PASSWORD=${secret} sh -c 'exit 7' --password=${secret}`;
   const keys = ["executeAfterSnapshot", "executeAfter", "executeOnFailure", "executeAlways"];
   const told = `printf %s "$PLASMA_ERROR" >FOLDER/error`;
-  using run = setUp({
+  using run = setUpHooks({
     ...Object.fromEntries(keys.map((key) => [key, [hook]])),
     executeAlways: [hook, told],
   });
@@ -332,7 +178,7 @@ Deno.test("row 92: what hooks hold is only told with --verbose, whatever goes wr
 });
 
 Deno.test("row 92: a config with faults does not show what its hooks hold", async () => {
-  using run = setUp({});
+  using run = setUpHooks({});
   const config = JSON.parse(Deno.readTextFileSync(run.args[2]!));
   const hook = `PASSWORD=${secret} run`;
   const wrong = [
@@ -353,7 +199,7 @@ Deno.test("row 92: a config with faults does not show what its hooks hold", asyn
 
 Deno.test("row 86: failure and always hooks start, whatever the run has to tell them", async () => {
   // 300 folders with long names that are missing, each named in the error of the run.
-  using run = setUp({
+  using run = setUpHooks({
     executeOnFailure: ['printf %s "$PLASMA_ERROR" >FOLDER/failure'],
     executeAlways: ['printf %s "$PLASMA_ERROR" >FOLDER/always', "env >FOLDER/environment"],
   });
@@ -378,7 +224,7 @@ Deno.test("row 86: failure and always hooks start, whatever the run has to tell 
 });
 
 Deno.test("row 86: a variable that is not UTF-8 keeps no run and no hook from starting", async () => {
-  using run = setUp({ executeAlways: ['echo "$TZ|$TERM" >FOLDER/log'] });
+  using run = setUpHooks({ executeAlways: ['echo "$TZ|$TERM" >FOLDER/log'] });
   const { code, stderr } = await plasma(run.args, {
     environment: { TERM: "dumb" },
     through: [
@@ -392,7 +238,7 @@ Deno.test("row 86: a variable that is not UTF-8 keeps no run and no hook from st
 });
 
 Deno.test("row 86: a hook that cannot be started is told, and the others run", async () => {
-  using run = setUp({
+  using run = setUpHooks({
     executeAfter: [`: ${"x".repeat(99_000)}`, ": >FOLDER/second"],
     executeAlways: [": >FOLDER/always"],
   });
